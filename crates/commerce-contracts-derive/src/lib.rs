@@ -1,0 +1,1 @@
+//! The #[derive(Event)] macro of commerce-contracts.

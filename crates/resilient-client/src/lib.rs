@@ -1,0 +1,1 @@
+//! An HTTP client that follows links and survives its servers: safe retries, budgets, circuit breakers.

@@ -1,0 +1,1 @@
+//! Lifecycle of a service: configuration, telemetry, health, HTTP server, drain.

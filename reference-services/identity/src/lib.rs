@@ -1,0 +1,1 @@
+//! Organizations, users, clients and signed OAuth 2 tokens.

@@ -1,0 +1,1 @@
+//! Notifications: tells each customer once how the payment went.

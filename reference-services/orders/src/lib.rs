@@ -1,0 +1,1 @@
+//! Orders: a hypermedia API over an order state machine.

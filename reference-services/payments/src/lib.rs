@@ -1,0 +1,1 @@
+//! Payments: requests to a payment provider and its signed answers.

@@ -1,0 +1,1 @@
+//! A payment provider to test against, with faults on demand.
