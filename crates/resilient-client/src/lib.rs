@@ -1,1 +1,5 @@
 //! An HTTP client that follows links and survives its servers: safe retries, budgets, circuit breakers.
+
+mod authorize;
+
+pub use crate::authorize::{Authorize, AuthorizeError};
