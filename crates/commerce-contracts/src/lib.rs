@@ -1,1 +1,22 @@
-//! Versioned, typed event contracts: CloudEvents envelope, derive macro, JSON Schema validation, commerce vocabulary.
+#![doc = include_str!("../README.md")]
+
+// The derive macro writes `::commerce_contracts::…`; with this it also works inside this crate.
+extern crate self as commerce_contracts;
+
+mod attribute;
+pub mod binding;
+mod cloud_event;
+#[cfg(feature = "vocabulary")]
+pub mod commerce;
+mod contract;
+mod event;
+mod json;
+mod reading;
+
+pub use attribute::{Attribute, EnvelopeError};
+pub use cloud_event::CloudEvent;
+/// Makes a struct an [`Event`]: see the macro's documentation for its attributes.
+#[cfg(feature = "derive")]
+pub use commerce_contracts_derive::Event;
+pub use contract::{Contract, Violation, Violations};
+pub use event::{DecodeError, EncodeError, Event};

@@ -1,0 +1,124 @@
+//! Checks the path of the ordering key against the fields, as far as one struct shows them.
+
+use quote::{ToTokens, quote_spanned};
+use syn::{Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Type};
+
+use crate::mistakes::Mistakes;
+
+/// The identifiers of the key path `a.b.c`, when the path can be one.
+pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Option<Vec<Ident>> {
+    let text = key.value();
+    let mut path = Vec::new();
+    for segment in text.split('.') {
+        let Ok(mut ident) = syn::parse_str::<Ident>(segment)
+            .or_else(|_| syn::parse_str::<Ident>(&format!("r#{segment}")))
+        else {
+            mistakes.on(
+                key,
+                format!("`{segment}` cannot be a field: write the key as a field or a path of fields, `order_id` or `customer.id`"),
+            );
+            return None;
+        };
+        ident.set_span(key.span());
+        path.push(ident);
+    }
+    let first = path.first()?;
+    let Some(field) = fields
+        .iter()
+        .find(|field| field.ident.as_ref().is_some_and(|ident| same(ident, first)))
+    else {
+        mistakes.on(
+            key,
+            format!(
+                "no field `{}` in this struct: {}",
+                text.split('.').next().unwrap_or(&text),
+                choice(fields)
+            ),
+        );
+        return None;
+    };
+    if path.len() == 1
+        && let Some(remedy) = cannot_order(&field.ty)
+    {
+        mistakes.on(key, format!("`{text}` cannot be an ordering key: {remedy}"));
+        return None;
+    }
+    Some(path)
+}
+
+/// The text of the key of `self`. Its span is the key's, so that a field without `Display` is reported there.
+pub(crate) fn expression(key: &LitStr, path: &[Ident]) -> proc_macro2::TokenStream {
+    quote_spanned!(key.span()=> ::std::string::ToString::to_string(&self #(.#path)*))
+}
+
+/// Compares without `r#`, which is spelling and not part of the name.
+fn same(a: &Ident, b: &Ident) -> bool {
+    unraw(a) == unraw(b)
+}
+
+fn unraw(ident: &Ident) -> String {
+    let text = ident.to_string();
+    text.strip_prefix("r#").map(str::to_owned).unwrap_or(text)
+}
+
+fn choice(fields: &Fields) -> String {
+    let usable: Vec<String> = fields
+        .iter()
+        .filter(|field| cannot_order(&field.ty).is_none())
+        .filter_map(|field: &Field| {
+            field
+                .ident
+                .as_ref()
+                .map(|ident| format!("`{}`", unraw(ident)))
+        })
+        .collect();
+    if usable.is_empty() {
+        return "add the field that orders these events, such as `order_id`".to_owned();
+    }
+    format!("it has {}", usable.join(", "))
+}
+
+/// Why a field of this type cannot order events. Types whose names say nothing are left to the compiler.
+fn cannot_order(ty: &Type) -> Option<&'static str> {
+    const LIST: &str = "it holds many values; take a field that holds one";
+    const OPTIONAL: &str = "it can be absent, and then the event would have no order; take a field that is always there";
+    const FLOAT: &str = "a floating point number has several texts for one value; take a text, a whole number or an identifier";
+    let Type::Path(path) = ty else {
+        return match ty {
+            Type::Array(_) | Type::Slice(_) | Type::Tuple(_) => Some(LIST),
+            _ => None,
+        };
+    };
+    let last = path.path.segments.last()?;
+    match last.ident.to_string().as_str() {
+        "Option" => Some(OPTIONAL),
+        "Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet" => Some(LIST),
+        "f32" | "f64" if matches!(last.arguments, PathArguments::None) => Some(FLOAT),
+        "Box" | "Arc" | "Rc" => boxed(&last.arguments).and_then(cannot_order),
+        _ => None,
+    }
+}
+
+fn boxed(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// Notes `#[event(…)]` on fields, which knows no attribute yet.
+pub(crate) fn refuse_field_attributes(fields: &Fields, mistakes: &mut Mistakes) {
+    for attribute in fields
+        .iter()
+        .flat_map(|field| &field.attrs)
+        .filter(|attribute| attribute.path().is_ident("event"))
+    {
+        mistakes.on(
+            attribute.to_token_stream(),
+            "a field takes no `#[event]` attribute: name the ordering key on the struct, `#[event(key = \"…\")]`",
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The rules for names and topics. Each check answers with the remedy.
+
+/// The longest name or topic: Kafka allows 249 bytes, and subscriptions append their own name.
+const LONGEST: usize = 200;
+
+/// `orders.order.created`: two or more segments, each beginning with a letter.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    check_length("name", name)?;
+    let segments: Vec<&str> = name.split('.').collect();
+    if let Some(segment) = segments.iter().find(|segment| !is_word(segment)) {
+        return Err(format!(
+            "`{segment}` cannot be a segment of an event name: write lower-case letters, digits and single hyphens, \
+             beginning with a letter, as in `orders.order.payment-pending`"
+        ));
+    }
+    if segments.len() < 2 {
+        return Err(format!(
+            "an event name has two segments or more, where it happened and what happened: `orders.{name}`, for example"
+        ));
+    }
+    if segments.last().is_some_and(|last| is_version(last)) {
+        return Err("leave the version out of the name: `version` is appended to it, as in `orders.order.created.v1`".to_owned());
+    }
+    Ok(())
+}
+
+/// `orders` or `orders.archive`: the rule of the event bus for topic names.
+pub(crate) fn check_topic(topic: &str) -> Result<(), String> {
+    check_length("topic", topic)?;
+    let fits = |segment: &str| {
+        !segment.is_empty()
+            && segment
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if topic.starts_with(|first: char| first.is_ascii_lowercase()) && topic.split('.').all(fits) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{topic}` cannot be a topic: begin with a lower-case letter; after it come lower-case letters, digits and hyphens, \
+         with single dots between segments, as in `orders`"
+    ))
+}
+
+fn check_length(what: &str, text: &str) -> Result<(), String> {
+    match text.len() {
+        0 => Err(format!(
+            "the {what} is empty: write `{what} = \"{}\"`, for example",
+            example(what)
+        )),
+        1..=LONGEST => Ok(()),
+        length => Err(format!(
+            "the {what} has {length} bytes, and {LONGEST} are allowed: shorten it"
+        )),
+    }
+}
+
+/// What a value of the attribute looks like, for messages.
+pub(crate) fn example(attribute: &str) -> &'static str {
+    match attribute {
+        "name" => "orders.order.created",
+        "topic" => "orders",
+        _ => "order_id",
+    }
+}
+
+fn is_word(segment: &str) -> bool {
+    segment.starts_with(|first: char| first.is_ascii_lowercase())
+        && segment.split('-').all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+}
+
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_name, check_topic};
+
+    #[test]
+    fn names_are_dotted_lower_case_words() {
+        for good in [
+            "orders.order.created",
+            "orders.order.payment-pending",
+            "a.b",
+            "orders2.order.paid",
+            "orders.v1.created",
+        ] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "orders",
+            "Orders.order",
+            "orders..created",
+            "orders.order-",
+            "orders.-x",
+            "orders.1st",
+            "orders.a--b",
+            "orders.order_created",
+            "orders.order.v1",
+            ".orders",
+            "orders.",
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        assert!(check_name(&format!("a.{}", "b".repeat(199))).is_err());
+    }
+
+    #[test]
+    fn topics_follow_the_rule_of_the_bus() {
+        for good in ["orders", "orders.archive", "orders-2", "orders.2"] {
+            assert_eq!(check_topic(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "Orders",
+            "1orders",
+            "orders.",
+            ".orders",
+            "orders..x",
+            "orders_x",
+            "orders x",
+        ] {
+            assert!(check_topic(bad).is_err(), "{bad}");
+        }
+    }
+}

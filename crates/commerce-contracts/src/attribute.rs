@@ -1,0 +1,287 @@
+//! Attributes of the envelope and the rules that every one of them keeps.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use iri_string::types::{UriReferenceStr, UriStr};
+
+/// The value of an extension attribute.
+///
+/// CloudEvents also has binary, URI and timestamp values; on every wire they are text in a canonical form, and nothing on the
+/// wire says which text is one of them. They are [`Attribute::String`] here: see `From<DateTime<Utc>>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Attribute {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A whole number; CloudEvents allows 32 bits.
+    Integer(i32),
+    /// Text without control characters.
+    String(String),
+}
+
+impl Attribute {
+    /// The text, when the value is text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Boolean(_) | Self::Integer(_) => None,
+        }
+    }
+}
+
+/// The canonical text, as headers carry it.
+impl fmt::Display for Attribute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(formatter),
+            Self::Integer(value) => value.fmt(formatter),
+            Self::String(text) => formatter.write_str(text),
+        }
+    }
+}
+
+impl From<bool> for Attribute {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<i32> for Attribute {
+    fn from(value: i32) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<&str> for Attribute {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Attribute {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<DateTime<Utc>> for Attribute {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self::String(timestamp(time))
+    }
+}
+
+/// Why an envelope cannot be written or read. It names the attribute and the rule, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// A required attribute is not there.
+    #[error("the attribute {attribute} is missing")]
+    Missing {
+        /// Its name.
+        attribute: &'static str,
+    },
+    /// An attribute breaks a rule of CloudEvents 1.0.
+    #[error("the attribute {attribute:?} {rule}")]
+    Invalid {
+        /// Its name.
+        attribute: String,
+        /// The rule that it breaks, as the end of a sentence.
+        rule: &'static str,
+    },
+    /// An attribute is there twice, so that nobody can say which one counts.
+    #[error("the attribute {attribute:?} is there twice")]
+    Duplicate {
+        /// Its name.
+        attribute: String,
+    },
+    /// `data` and `data_base64` are both there.
+    #[error("`data` and `data_base64` exclude each other, and both are there")]
+    DataTwice,
+    /// The bytes are not a CloudEvent in JSON.
+    #[error("not a CloudEvent in JSON: {detail}")]
+    Malformed {
+        /// What is wrong, and where.
+        detail: String,
+    },
+    /// A structured event in a format other than JSON, or a batch.
+    #[error(
+        "the event is in a format that is not read here; JSON is: {}",
+        crate::binding::STRUCTURED_CONTENT_TYPE
+    )]
+    UnsupportedFormat,
+}
+
+impl EnvelopeError {
+    pub(crate) fn invalid(attribute: &str, rule: &'static str) -> Self {
+        // Foreign names are quoted in logs: keep them short.
+        Self::Invalid {
+            attribute: attribute.chars().take(40).collect(),
+            rule,
+        }
+    }
+}
+
+/// Names with a meaning of their own, which therefore cannot name an extension.
+const RESERVED: [&str; 9] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    "data",
+];
+
+/// Extensions that are text by their own specification.
+pub(crate) const TEXT_EXTENSIONS: [&str; 6] = [
+    "partitionkey",
+    "correlationid",
+    "causationid",
+    "traceparent",
+    "tracestate",
+    "sequence",
+];
+
+pub(crate) fn check_extension_name(name: &str) -> Result<(), EnvelopeError> {
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    {
+        return Err(EnvelopeError::invalid(
+            name,
+            "has a name that is not made of lower-case letters and digits",
+        ));
+    }
+    if RESERVED.contains(&name) {
+        return Err(EnvelopeError::invalid(
+            name,
+            "has a meaning of its own and cannot be an extension",
+        ));
+    }
+    Ok(())
+}
+
+/// Text as CloudEvents defines it: no control characters and no code points that Unicode reserves as non-characters.
+pub(crate) fn check_text(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    let forbidden = |character: char| {
+        let code = u32::from(character);
+        character.is_control() || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
+    };
+    if text.contains(forbidden) {
+        return Err(EnvelopeError::invalid(
+            attribute,
+            "holds a control character",
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_filled(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    if text.is_empty() {
+        return Err(EnvelopeError::invalid(attribute, "is empty"));
+    }
+    check_text(attribute, text)
+}
+
+pub(crate) fn check_uri_reference(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    check_filled(attribute, text)?;
+    match UriReferenceStr::new(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(EnvelopeError::invalid(
+            attribute,
+            "is not a URI reference (RFC 3986)",
+        )),
+    }
+}
+
+pub(crate) fn check_uri(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    match UriStr::new(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(EnvelopeError::invalid(
+            attribute,
+            "is not an absolute URI (RFC 3986)",
+        )),
+    }
+}
+
+/// `type/subtype`, then whatever parameters.
+pub(crate) fn check_media_type(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    let token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let essence = essence(text);
+    match essence.split_once('/') {
+        Some((kind, subtype)) if token(kind) && token(subtype) => check_text(attribute, text),
+        _ => Err(EnvelopeError::invalid(
+            attribute,
+            "is not a media type such as application/json",
+        )),
+    }
+}
+
+/// A media type without its parameters.
+pub(crate) fn essence(content_type: &str) -> &str {
+    content_type
+        .split_once(';')
+        .map_or(content_type, |(essence, _)| essence)
+        .trim()
+}
+
+/// Whether data of this media type is JSON: the subtype is `json` or ends in `+json`, whatever its case and parameters.
+pub(crate) fn is_json(content_type: &str) -> bool {
+    let Some((_, subtype)) = essence(content_type).split_once('/') else {
+        return false;
+    };
+    let suffix = subtype
+        .rsplit_once('+')
+        .map_or(subtype, |(_, suffix)| suffix);
+    suffix.eq_ignore_ascii_case("json")
+}
+
+/// RFC 3339 has four digits for the year.
+pub(crate) fn check_time(attribute: &str, time: DateTime<Utc>) -> Result<(), EnvelopeError> {
+    if (0..=9999).contains(&time.year()) {
+        return Ok(());
+    }
+    Err(EnvelopeError::invalid(
+        attribute,
+        "is a time outside the years 0 to 9999 (RFC 3339)",
+    ))
+}
+
+pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// The shape of `traceparent` in version 00 of W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`, identifiers not all zero.
+/// Later versions may append fields.
+pub(crate) fn is_trace_parent(text: &str) -> bool {
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    let mut parts = text.splitn(5, '-');
+    let (Some(version), Some(trace), Some(parent), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    hex(version, 2)
+        && version != "ff"
+        && hex(trace, 32)
+        && not_zero(trace)
+        && hex(parent, 16)
+        && not_zero(parent)
+        && hex(flags, 2)
+        && (version != "00" || parts.next().is_none())
+}

@@ -1,0 +1,227 @@
+//! What is promised about one kind of event: its name, version, topic, key and schemas.
+
+use std::fmt;
+#[cfg(feature = "validation")]
+use std::sync::OnceLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::event::Event;
+
+/// More violations than this are not listed: whoever sent them has enough to do.
+#[cfg(feature = "validation")]
+const MOST_VIOLATIONS: usize = 1000;
+
+/// The contract of one kind of event.
+///
+/// It has two schemas (JSON Schema, draft 2020-12): what is written, and what is read. They differ where a type writes one form
+/// and reads several, or where a field may be left out. Data is validated when it is read; when it is written the type itself
+/// keeps the promise, and [`Contract::validate_on_write`] is there for who wants proof.
+pub struct Contract {
+    name: &'static str,
+    version: u32,
+    event_type: &'static str,
+    topic: &'static str,
+    key: &'static str,
+    data_schema: String,
+    schema_on_write: Value,
+    schema_on_read: Value,
+    #[cfg(feature = "validation")]
+    on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
+    #[cfg(feature = "validation")]
+    on_read: OnceLock<Result<jsonschema::Validator, Violations>>,
+}
+
+impl Contract {
+    /// The contract of `E`, whose ordering key is the field (or path of fields) `key`. Made once by `#[derive(Event)]`.
+    pub fn of<E: Event>(key: &'static str) -> Self {
+        let settings = SchemaSettings::draft2020_12();
+        Self {
+            name: E::NAME,
+            version: E::VERSION,
+            event_type: E::TYPE,
+            topic: E::TOPIC,
+            key,
+            data_schema: format!("urn:contract:{}:v{}", E::NAME, E::VERSION),
+            schema_on_write: settings
+                .clone()
+                .for_serialize()
+                .into_generator()
+                .into_root_schema_for::<E>()
+                .to_value(),
+            schema_on_read: settings
+                .for_deserialize()
+                .into_generator()
+                .into_root_schema_for::<E>()
+                .to_value(),
+            #[cfg(feature = "validation")]
+            on_write: OnceLock::new(),
+            #[cfg(feature = "validation")]
+            on_read: OnceLock::new(),
+        }
+    }
+
+    /// The name: `orders.order.created`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The CloudEvents type: `orders.order.created.v1`.
+    pub fn event_type(&self) -> &'static str {
+        self.event_type
+    }
+
+    /// The topic that it is published to.
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
+
+    /// The field, or path of fields, that is the ordering key.
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// The URI that identifies the schema of the data: `urn:contract:orders.order.created:v1`.
+    pub fn data_schema(&self) -> &str {
+        &self.data_schema
+    }
+
+    /// The JSON Schema of what is written.
+    pub fn schema_on_write(&self) -> &Value {
+        &self.schema_on_write
+    }
+
+    /// The JSON Schema of what is read.
+    pub fn schema_on_read(&self) -> &Value {
+        &self.schema_on_read
+    }
+
+    /// Checks data that was read.
+    #[cfg(feature = "validation")]
+    pub fn validate(&self, data: &Value) -> Result<(), Violations> {
+        check(&self.on_read, &self.schema_on_read, data)
+    }
+
+    /// Checks data that is to be written.
+    #[cfg(feature = "validation")]
+    pub fn validate_on_write(&self, data: &Value) -> Result<(), Violations> {
+        check(&self.on_write, &self.schema_on_write, data)
+    }
+}
+
+impl fmt::Debug for Contract {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Contract")
+            .field("event_type", &self.event_type)
+            .field("topic", &self.topic)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "validation")]
+fn check(
+    cache: &OnceLock<Result<jsonschema::Validator, Violations>>,
+    schema: &Value,
+    data: &Value,
+) -> Result<(), Violations> {
+    let validator = cache
+        .get_or_init(|| compile(schema))
+        .as_ref()
+        .map_err(Clone::clone)?;
+    // The quick answer first: nearly all data is valid.
+    if validator.is_valid(data) {
+        return Ok(());
+    }
+    let found = validator
+        .iter_errors(data)
+        .take(MOST_VIOLATIONS)
+        .map(|error| Violation {
+            pointer: error.instance_path().to_string(),
+            message: error.masked().to_string(),
+        });
+    Err(Violations(found.collect()))
+}
+
+/// A type can describe itself with a schema that is none; everything it reads is then refused, with this reason.
+#[cfg(feature = "validation")]
+fn compile(schema: &Value) -> Result<jsonschema::Validator, Violations> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(|error| {
+            Violations(vec![Violation {
+                pointer: error.instance_path().to_string(),
+                message: format!(
+                    "the schema of the contract is itself invalid here: {}",
+                    error.masked()
+                ),
+            }])
+        })
+}
+
+/// One place where data breaks its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Where, as a JSON pointer into the data; empty for the whole.
+    pub pointer: String,
+    /// What is wrong there. It never quotes the value.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pointer = if self.pointer.is_empty() {
+            "the data"
+        } else {
+            &self.pointer
+        };
+        write!(formatter, "{pointer}: {}", self.message)
+    }
+}
+
+/// Every place where data breaks its schema (the first thousand, when there are more).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// The violations, in the order of the schema.
+    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
+        self.0.iter()
+    }
+
+    /// How many there are: one at least.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Violations {
+    type Item = &'a Violation;
+    type IntoIter = std::slice::Iter<'a, Violation>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{violation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violations {}
