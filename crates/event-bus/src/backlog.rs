@@ -1,0 +1,29 @@
+//! How much a subscription has before it.
+
+/// How much a subscription has before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// Messages that wait for delivery, those that wait for a retry included.
+    pub waiting: u64,
+    /// Messages delivered, or fetched ahead, and not settled yet.
+    pub in_flight: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Backlog {
+    /// A count.
+    pub const fn new(waiting: u64, in_flight: u64, dead: u64) -> Self {
+        Self {
+            waiting,
+            in_flight,
+            dead,
+        }
+    }
+
+    /// Whether nothing waits and nothing is in flight; dead letters wait for a person.
+    pub const fn is_drained(&self) -> bool {
+        self.waiting == 0 && self.in_flight == 0
+    }
+}

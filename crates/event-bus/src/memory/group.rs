@@ -1,0 +1,308 @@
+//! One subscription: what is unsettled, and which of it may be handed out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::state::Entry;
+use crate::backend::Receipt;
+use crate::backlog::Backlog;
+use crate::message::Message;
+use crate::subscription::Order;
+
+/// One subscription. Every unsettled message before the cursor is in exactly one of these places: `ready`, `delayed`,
+/// `held`, `dead`, or waiting in its lane behind another.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) order: Order,
+    /// Something may be deliverable now, or the bus was closed.
+    pub(super) changed: Arc<Notify>,
+    /// Messages at or after the cursor.
+    pub(super) behind: u64,
+    /// The next sequence number to take from the log.
+    cursor: u64,
+    items: BTreeMap<u64, Item>,
+    lanes: HashMap<String, Lane>,
+    ready: BTreeSet<u64>,
+    delayed: BTreeSet<(Instant, u64)>,
+    held: HashMap<u64, Held>,
+    dead: BTreeMap<u64, Dead>,
+    last_fence: u64,
+}
+
+/// An unsettled message.
+#[derive(Debug)]
+struct Item {
+    key: Option<String>,
+    attempts: u32,
+    not_before: Option<Instant>,
+}
+
+/// The unsettled messages of one key.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: BTreeSet<u64>,
+    /// The one that is `ready` or `delayed`.
+    scheduled: Option<u64>,
+    in_flight: bool,
+}
+
+/// A delivery in somebody's hands.
+#[derive(Debug)]
+struct Held {
+    fence: u64,
+    /// How many its feed holds.
+    load: Arc<AtomicUsize>,
+}
+
+/// A rejected message.
+#[derive(Debug)]
+pub(super) struct Dead {
+    item: Item,
+    pub(super) reason: String,
+    pub(super) rejected_at: DateTime<Utc>,
+}
+
+impl Dead {
+    pub(super) fn attempts(&self) -> u32 {
+        self.item.attempts
+    }
+}
+
+/// What is handed out.
+pub(super) struct Taken {
+    pub(super) message: Message,
+    pub(super) attempt: u32,
+    pub(super) receipt: Receipt,
+}
+
+impl Group {
+    pub(super) fn new(order: Order, cursor: u64, behind: u64) -> Self {
+        Self {
+            order,
+            changed: Arc::default(),
+            behind,
+            cursor,
+            items: BTreeMap::new(),
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            held: HashMap::new(),
+            dead: BTreeMap::new(),
+            last_fence: 0,
+        }
+    }
+
+    /// The next delivery, if there is one now. What waits already goes before what is still in the log.
+    pub(super) fn take(
+        &mut self,
+        log: &BTreeMap<u64, Entry>,
+        load: &Arc<AtomicUsize>,
+    ) -> Option<Taken> {
+        self.wake_due();
+        loop {
+            if let Some(sequence) = self.ready.pop_first() {
+                // A ready message is unsettled, and an unsettled message is in the log.
+                let message = log.get(&sequence)?.message.clone();
+                return Some(self.hand_out(sequence, message, load));
+            }
+            let (&sequence, entry) = log.range(self.cursor..).next()?;
+            self.cursor = sequence + 1;
+            self.behind -= 1;
+            self.enter(sequence, entry.message.key().map(ToOwned::to_owned));
+        }
+    }
+
+    /// When the next delayed message is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.delayed.first().map(|(due, _)| *due)
+    }
+
+    /// Whether the receipt names a delivery that is still in somebody's hands.
+    pub(super) fn holds(&self, receipt: Receipt) -> bool {
+        self.held
+            .get(&receipt.id)
+            .is_some_and(|held| held.fence == receipt.fence)
+    }
+
+    /// Settled for good. The caller has checked that the receipt holds.
+    pub(super) fn finish(&mut self, receipt: Receipt) {
+        self.leave(receipt.id);
+    }
+
+    /// Back to its lane, not before the given time.
+    pub(super) fn postpone(&mut self, receipt: Receipt, not_before: Option<Instant>) {
+        let sequence = receipt.id;
+        self.let_go(sequence);
+        let Some(item) = self.items.get_mut(&sequence) else {
+            return;
+        };
+        item.not_before = not_before;
+        match item.key.clone() {
+            Some(key) => self.lane_released(&key),
+            None => self.schedule(sequence),
+        }
+    }
+
+    /// To the dead letters. The message stays unsettled: it is kept until it is redriven or purged.
+    pub(super) fn bury(&mut self, receipt: Receipt, reason: String) {
+        if let Some(item) = self.leave(receipt.id) {
+            let rejected_at = Utc::now();
+            self.dead.insert(
+                receipt.id,
+                Dead {
+                    item,
+                    reason,
+                    rejected_at,
+                },
+            );
+        }
+    }
+
+    pub(super) fn dead(&self) -> impl Iterator<Item = (u64, &Dead)> {
+        self.dead.iter().map(|(sequence, dead)| (*sequence, dead))
+    }
+
+    /// Gives the oldest dead letters another life, before everything of their key that still waits.
+    pub(super) fn redrive(&mut self, limit: usize) -> u64 {
+        let oldest: Vec<u64> = self.dead.keys().take(limit).copied().collect();
+        let count = oldest.len() as u64;
+        for sequence in oldest {
+            if let Some(dead) = self.dead.remove(&sequence) {
+                self.enter(sequence, dead.item.key);
+            }
+        }
+        count
+    }
+
+    /// Forgets the dead letters; gives their sequence numbers.
+    pub(super) fn purge(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.dead).into_keys().collect()
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        let in_flight = self.held.len() as u64;
+        let waiting = self.items.len() as u64 - in_flight + self.behind;
+        Backlog::new(waiting, in_flight, self.dead.len() as u64)
+    }
+
+    fn enter(&mut self, sequence: u64, key: Option<String>) {
+        let key = key.filter(|_| self.order == Order::PerKey);
+        let item = Item {
+            key: key.clone(),
+            attempts: 0,
+            not_before: None,
+        };
+        self.items.insert(sequence, item);
+        match key {
+            None => self.schedule(sequence),
+            Some(key) => {
+                self.lanes
+                    .entry(key.clone())
+                    .or_default()
+                    .waiting
+                    .insert(sequence);
+                self.reschedule(&key);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, sequence: u64, message: Message, load: &Arc<AtomicUsize>) -> Taken {
+        self.last_fence += 1;
+        let fence = self.last_fence;
+        load.fetch_add(1, Ordering::AcqRel);
+        let load = Arc::clone(load);
+        self.held.insert(sequence, Held { fence, load });
+        let mut attempt = 1;
+        if let Some(item) = self.items.get_mut(&sequence) {
+            item.attempts += 1;
+            attempt = item.attempts;
+            if let Some(lane) = item.key.as_ref().and_then(|key| self.lanes.get_mut(key)) {
+                lane.scheduled = None;
+                lane.in_flight = true;
+            }
+        }
+        Taken {
+            message,
+            attempt,
+            receipt: Receipt::new(sequence, fence),
+        }
+    }
+
+    fn let_go(&mut self, sequence: u64) {
+        if let Some(held) = self.held.remove(&sequence) {
+            held.load.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn leave(&mut self, sequence: u64) -> Option<Item> {
+        self.let_go(sequence);
+        let item = self.items.remove(&sequence)?;
+        if let Some(key) = &item.key {
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.waiting.remove(&sequence);
+            }
+            self.lane_released(key);
+        }
+        Some(item)
+    }
+
+    fn lane_released(&mut self, key: &str) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        lane.in_flight = false;
+        if lane.waiting.is_empty() {
+            self.lanes.remove(key);
+        } else {
+            self.reschedule(key);
+        }
+    }
+
+    /// The oldest of a key, and no other, is scheduled, unless one of the key is in flight.
+    fn reschedule(&mut self, key: &str) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let head = lane.waiting.first().copied().filter(|_| !lane.in_flight);
+        if lane.scheduled == head {
+            return;
+        }
+        let before = std::mem::replace(&mut lane.scheduled, head);
+        if let Some(sequence) = before {
+            self.ready.remove(&sequence);
+            if let Some(due) = self.items.get(&sequence).and_then(|item| item.not_before) {
+                self.delayed.remove(&(due, sequence));
+            }
+        }
+        if let Some(sequence) = head {
+            self.schedule(sequence);
+        }
+    }
+
+    fn schedule(&mut self, sequence: u64) {
+        let due = self.items.get(&sequence).and_then(|item| item.not_before);
+        match due {
+            Some(due) if due > Instant::now() => {
+                self.delayed.insert((due, sequence));
+            }
+            _ => {
+                self.ready.insert(sequence);
+            }
+        }
+    }
+
+    fn wake_due(&mut self) {
+        let now = Instant::now();
+        while let Some(&(due, sequence)) = self.delayed.first()
+            && due <= now
+        {
+            self.delayed.pop_first();
+            self.ready.insert(sequence);
+        }
+    }
+}

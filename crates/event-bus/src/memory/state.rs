@@ -1,0 +1,128 @@
+//! Topics, their logs, and what of them may be forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::group::Group;
+use crate::backlog::Backlog;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
+use crate::name::{SubscriptionName, TopicName};
+
+/// Everything that a memory bus knows.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) topics: HashMap<TopicName, Topic>,
+    /// Messages kept, all topics together.
+    pub(super) retained: usize,
+    pub(super) closed: bool,
+    /// The oldest first: messages that every subscription has settled.
+    forgettable: BTreeMap<u64, TopicName>,
+    last_sequence: u64,
+}
+
+/// One topic.
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    pub(super) log: BTreeMap<u64, Entry>,
+    pub(super) groups: HashMap<SubscriptionName, Group>,
+}
+
+/// One message, and how many subscriptions have not settled it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) message: Message,
+    unsettled: usize,
+}
+
+impl State {
+    /// Appends a message, if there is room or room can be made. Gives its sequence number, or the message back.
+    pub(super) fn append(&mut self, message: Message, capacity: usize) -> Result<u64, Message> {
+        while self.retained >= capacity {
+            let Some((sequence, topic)) = self.forgettable.pop_first() else {
+                return Err(message);
+            };
+            if let Some(topic) = self.topics.get_mut(&topic) {
+                topic.log.remove(&sequence);
+                self.retained -= 1;
+            }
+        }
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        let topic = self.topics.entry(message.topic.clone()).or_default();
+        let unsettled = topic.groups.len();
+        if unsettled == 0 {
+            self.forgettable.insert(sequence, message.topic.clone());
+        }
+        for group in topic.groups.values_mut() {
+            group.behind += 1;
+            group.changed.notify_waiters();
+        }
+        topic.log.insert(sequence, Entry { message, unsettled });
+        self.retained += 1;
+        Ok(sequence)
+    }
+
+    /// A new subscription has yet to settle everything from `first` on. Gives how many messages that is.
+    pub(super) fn claim_from(&mut self, topic: &TopicName, first: u64) -> u64 {
+        let log = &mut self.topics.entry(topic.clone()).or_default().log;
+        let mut claimed = 0;
+        for (sequence, entry) in log.range_mut(first..) {
+            if entry.unsettled == 0 {
+                self.forgettable.remove(sequence);
+            }
+            entry.unsettled += 1;
+            claimed += 1;
+        }
+        claimed
+    }
+
+    /// One subscription is done with a message.
+    pub(super) fn done(&mut self, topic: &TopicName, sequence: u64) {
+        let entry = self
+            .topics
+            .get_mut(topic)
+            .and_then(|topic| topic.log.get_mut(&sequence));
+        if let Some(entry) = entry {
+            entry.unsettled -= 1;
+            if entry.unsettled == 0 {
+                self.forgettable.insert(sequence, topic.clone());
+            }
+        }
+    }
+
+    /// The sequence number that the next message gets.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.last_sequence + 1
+    }
+
+    /// An existing subscription.
+    pub(super) fn group(
+        &mut self,
+        operation: &'static str,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<&mut Group, Error> {
+        let group = self
+            .topics
+            .get_mut(topic)
+            .and_then(|topic| topic.groups.get_mut(name));
+        group.ok_or_else(|| {
+            let problem = format!("topic {topic} has no subscription {name}");
+            Error::new(ErrorKind::Config, operation, problem)
+        })
+    }
+
+    pub(super) fn backlog(
+        &mut self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<Backlog, Error> {
+        Ok(self.group("backlog", topic, name)?.backlog())
+    }
+
+    pub(super) fn wake_all(&self) {
+        for group in self.topics.values().flat_map(|topic| topic.groups.values()) {
+            group.changed.notify_waiters();
+        }
+    }
+}
