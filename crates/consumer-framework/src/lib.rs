@@ -1,1 +1,4 @@
 //! Typed event handlers, ordered per key and idempotent: routes, retries, dead letters, inbox and outbox.
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod storage;
