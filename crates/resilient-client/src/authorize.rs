@@ -1,6 +1,6 @@
 //! Where a request's credentials come from.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -24,6 +24,17 @@ pub trait Authorize: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+#[async_trait]
+impl<T: Authorize + ?Sized> Authorize for Arc<T> {
+    async fn authorize(&self) -> Result<HeaderValue, AuthorizeError> {
+        (**self).authorize().await
+    }
+
+    async fn rejected(&self, refused: &HeaderValue) {
+        (**self).rejected(refused).await;
+    }
+}
+
 /// Why there are no credentials.
 #[derive(Debug)]
 pub struct AuthorizeError {
@@ -34,12 +45,18 @@ pub struct AuthorizeError {
 impl AuthorizeError {
     /// The credentials cannot be had: asking again will not help.
     pub fn permanent(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { retryable: false, source: source.into() }
+        Self {
+            retryable: false,
+            source: source.into(),
+        }
     }
 
     /// The credentials cannot be had now: the identity provider is away or busy.
     pub fn temporary(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { retryable: true, source: source.into() }
+        Self {
+            retryable: true,
+            source: source.into(),
+        }
     }
 
     /// Whether a later call may succeed.
