@@ -1,0 +1,109 @@
+//! The `main` of a service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::de::DeserializeOwned;
+
+use crate::host::Host;
+use crate::resources::Resources;
+use crate::service::Service;
+use crate::settings::{Configuration, Settings};
+use crate::shutdown::{self, Drained};
+use crate::telemetry;
+
+/// The settings are wrong; nothing was started.
+const MISTAKEN: u8 = 2;
+/// The drain did not end before its deadline.
+const TIMED_OUT: u8 = 3;
+/// Ended by a second Ctrl-C, as a shell reports a process that SIGINT has ended.
+const INTERRUPTED: i32 = 130;
+
+#[derive(Debug, Parser)]
+#[command(
+    about = "Serves until Ctrl-C. Every setting can also be given as an environment variable, COMMERCE_…."
+)]
+struct Arguments {
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE", env = "COMMERCE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Check the settings and end
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs one service as a process of its own; its settings are the section of its name.
+///
+/// Exit code: 0 after a clean drain, 1 when it could not start, 2 when the settings are wrong, 3 when the drain timed
+/// out.
+pub fn main<C, F>(name: &str, service: F) -> ExitCode
+where
+    C: DeserializeOwned,
+    F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
+{
+    let arguments = Arguments::parse();
+    let mut configuration = Configuration::read(arguments.config.as_deref(), std::env::vars());
+    configuration.allow_foreign_sections();
+    let config = configuration.section::<C>(name);
+    let settings = match configuration.finish() {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return ExitCode::from(MISTAKEN);
+        }
+    };
+    let Ok(config) = config else {
+        return ExitCode::from(MISTAKEN);
+    };
+    if arguments.check {
+        println!("the settings are right");
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(name, settings, config, service));
+    match outcome {
+        Ok(Drained::Clean) => ExitCode::SUCCESS,
+        Ok(Drained::TimedOut { .. }) => {
+            // Whatever hangs must not keep the process.
+            runtime.shutdown_background();
+            ExitCode::from(TIMED_OUT)
+        }
+        Err(error) => {
+            eprintln!("{name} cannot start: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run<C, F>(name: &str, settings: Settings, config: C, service: F) -> anyhow::Result<Drained>
+where
+    F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
+{
+    let _telemetry = telemetry::init(name, &settings)?;
+    let resources = Resources::connect(settings).await?;
+    exit_on_second_signal();
+    let service = service(config, &resources).await?;
+    Host::new(resources).mount(service).serve().await
+}
+
+/// The first signal drains, the second ends the process at once, whatever it does.
+pub(crate) fn exit_on_second_signal() {
+    tokio::spawn(async {
+        for _ in 0..2 {
+            if shutdown::signal().await.is_err() {
+                return;
+            }
+        }
+        std::process::exit(INTERRUPTED);
+    });
+}

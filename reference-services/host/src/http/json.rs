@@ -1,0 +1,188 @@
+//! The `Json` extractor: what is wrong with a body, and where.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
+
+use super::problem::Problem;
+
+/// A JSON request body, or a JSON response.
+///
+/// As an extractor it answers 415 for another media type, 413 for a body over the limit, 400 for what is not JSON and
+/// 422 with a JSON Pointer for a value of the wrong type, a missing field, or (for types marked
+/// `#[serde(deny_unknown_fields)]`) an unknown one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                .detail("the body must be JSON, with Content-Type: application/json"));
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let status = rejection.status();
+                if status == StatusCode::PAYLOAD_TOO_LARGE {
+                    let limit = crate::server::BODY_LIMIT;
+                    Problem::new(status)
+                        .detail(format!("the body must not be larger than {limit} bytes"))
+                } else {
+                    Problem::new(status).detail(rejection.body_text())
+                }
+            })?;
+        parse(&body).map(Json)
+    }
+}
+
+/// `Option<Json<T>>`: `None` when the request has no Content-Type, that is no body.
+impl<T, S> OptionalFromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return <Self as FromRequest<S>>::from_request(request, state)
+                .await
+                .map(Some);
+        }
+        Ok(None)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Parses a body; for handlers that must see the bytes first, such as a signed webhook.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.into_inner();
+        match inner.classify() {
+            Category::Data => {
+                let detail = without_position(&inner);
+                Problem::unprocessable("the body is JSON, but not what is expected here")
+                    .at(pointer, detail)
+            }
+            Category::Syntax | Category::Eof | Category::Io => not_json(&inner),
+        }
+    })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::bad_request(format!("the body is not JSON: {error}"))
+}
+
+/// The pointer tells the place; line and column of the text would only repeat it less usefully.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            // Neither is a step in the document.
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Item {
+        quantity: u32,
+    }
+
+    fn rejection(body: &str) -> serde_json::Value {
+        serde_json::to_value(parse::<Order>(body.as_bytes()).unwrap_err()).unwrap()
+    }
+
+    #[test]
+    fn names_the_place_of_a_wrong_type() {
+        let problem = rejection(r#"{"items":[{"quantity":1},{"quantity":"two"}]}"#);
+        assert_eq!(problem["status"], 422);
+        assert_eq!(problem["errors"][0]["pointer"], "/items/1/quantity");
+        assert_eq!(
+            problem["errors"][0]["detail"],
+            r#"invalid type: string "two", expected u32"#
+        );
+    }
+
+    #[test]
+    fn names_an_unknown_and_a_missing_field() {
+        let unknown = rejection(r#"{"items":[{"quantity":1,"color/~":"red"}]}"#);
+        assert_eq!(unknown["status"], 422);
+        assert_eq!(unknown["errors"][0]["pointer"], "/items/0/color~1~0");
+        let missing = rejection(r#"{"items":[{}]}"#);
+        assert_eq!(missing["errors"][0]["pointer"], "/items/0");
+        assert_eq!(missing["errors"][0]["detail"], "missing field `quantity`");
+    }
+
+    #[test]
+    fn tells_malformed_from_unacceptable() {
+        for body in ["", "{", "{\"items\":[]", "{\"items\":[]} x", "\u{feff}{}"] {
+            assert_eq!(rejection(body)["status"], 400, "{body:?}");
+        }
+    }
+}

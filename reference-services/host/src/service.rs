@@ -1,0 +1,103 @@
+//! A service as the host sees it: routes, links, tasks and checks under one name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::health::Check;
+use crate::health::tasks::Task;
+use crate::http::hal::Link;
+use crate::shutdown::Shutdown;
+
+/// What a service hands to the host.
+#[must_use = "a service runs once it is mounted on a host"]
+pub struct Service {
+    pub(crate) name: String,
+    pub(crate) title: Option<String>,
+    pub(crate) router: OpenApiRouter,
+    pub(crate) links: Vec<(String, Link)>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) checks: Vec<Check>,
+}
+
+impl Service {
+    /// A service without anything yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            router: OpenApiRouter::new(),
+            links: Vec::new(),
+            tasks: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// What the service does, as the title of its OpenAPI document.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Adds routes, with their OpenAPI description. Paths are whole: `/orders/{id}`.
+    pub fn routes(mut self, router: OpenApiRouter) -> Self {
+        self.router = self.router.merge(router);
+        self
+    }
+
+    /// Adds a link to the entry point of the API.
+    pub fn link(mut self, relation: impl Into<String>, link: impl Into<Link>) -> Self {
+        self.links.push((relation.into(), link.into()));
+        self
+    }
+
+    /// Adds a task that runs as long as the process.
+    ///
+    /// It gets the shutdown to watch and returns `Ok` only after it was requested. An error, a panic or an early end
+    /// is logged and counted, and the task is started again after a pause that doubles; one that keeps failing makes
+    /// the process unready.
+    pub fn task<F, R>(mut self, name: impl Into<String>, run: F) -> Self
+    where
+        F: Fn(Shutdown) -> R + Send + Sync + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let run = Box::new(
+            move |shutdown| -> futures_util::future::BoxFuture<'static, _> {
+                Box::pin(run(shutdown))
+            },
+        );
+        self.tasks.push(Task {
+            name: name.into(),
+            run,
+        });
+        self
+    }
+
+    /// Adds a question to the readiness of the process; it is asked at every request for it.
+    pub fn check<F, R>(mut self, name: impl Into<String>, run: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let run =
+            Arc::new(move || -> futures_util::future::BoxFuture<'static, _> { Box::pin(run()) });
+        self.checks.push(Check {
+            name: name.into(),
+            run,
+        });
+        self
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Service")
+            .field("name", &self.name)
+            .field("links", &self.links)
+            .field("tasks", &self.tasks)
+            .field("checks", &self.checks)
+            .finish_non_exhaustive()
+    }
+}
