@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::health::tasks::{TaskState, supervise};
-use crate::health::{Health, Phase};
+use crate::health::{Check, Health, Phase};
 use crate::resources::Resources;
 use crate::server::{self, Routes};
 use crate::service::Service;
-use crate::shutdown::{self, Drained, Shutdown};
+use crate::shutdown::{self, Drained};
 
 /// A process that is being put together.
 #[derive(Debug)]
@@ -27,8 +28,7 @@ pub struct Host {
 pub struct Running {
     local_addr: SocketAddr,
     health: Arc<Health>,
-    shutdown: Shutdown,
-    drain: Duration,
+    resources: Arc<Resources>,
     /// Name and end of everything that was started.
     work: Vec<(String, JoinHandle<()>)>,
 }
@@ -59,7 +59,10 @@ impl Host {
             .context("these resources serve another host already")?;
         let local_addr = listener.local_addr()?;
         let health = Arc::new(Health::default());
-        let shutdown = resources.shutdown.clone();
+        let needs_tokens = services.iter().any(|service| service.needs_tokens);
+        check_resources(&health, &resources, needs_tokens).await;
+
+        let shutdown = &resources.shutdown;
         let mut routes = Vec::new();
         let mut work = Vec::new();
         for service in services {
@@ -81,28 +84,22 @@ impl Host {
                 links: service.links,
             });
         }
-        let settings = &resources.settings;
-        let router = server::router(
-            routes,
-            health.clone(),
-            resources.metrics.clone(),
-            settings.request_timeout,
-        );
+        let router = server::router(routes, health.clone(), &resources);
         let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown.requested());
         let http = tokio::spawn(async move {
-            // Accept errors are retried inside; it ends when the shutdown is requested and all requests are answered.
+            // It ends when the shutdown is requested and every request is answered; what fails on the way is retried
+            // inside.
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the server ended");
             }
         });
         work.push(("http".to_owned(), http));
         health.enter(Phase::Serving);
-        tracing::info!(address = %local_addr, "serving");
+        tracing::info!(address = %local_addr, url = %resources.public_url, "serving");
         Ok(Running {
             local_addr,
             health,
-            shutdown,
-            drain: settings.drain,
+            resources: Arc::new(resources),
             work,
         })
     }
@@ -112,7 +109,7 @@ impl Host {
         let running = self.start().await?;
         tokio::select! {
             signal = shutdown::signal() => signal.context("cannot wait for signals")?,
-            () = running.shutdown.requested() => {}
+            () = running.resources.shutdown.requested() => {}
         }
         tracing::info!("draining; a second Ctrl-C ends at once");
         Ok(running.shutdown().await)
@@ -125,22 +122,27 @@ impl Running {
         self.local_addr
     }
 
-    /// `http://` and the address.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.local_addr)
+    /// The address under which callers reach it, without a slash at the end.
+    pub fn url(&self) -> &str {
+        self.resources.public_url.as_str().trim_end_matches('/')
+    }
+
+    /// What the services share.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// Takes no more work, finishes what was begun, and tells whether that was done before the deadline.
     pub async fn shutdown(self) -> Drained {
         self.health.enter(Phase::Draining);
-        self.shutdown.request();
-        let deadline = tokio::time::Instant::now() + self.drain;
+        self.resources.shutdown.request();
+        let deadline = Instant::now() + self.resources.settings.drain;
         let mut unfinished = Vec::new();
         for (name, mut work) in self.work {
-            match tokio::time::timeout_at(deadline, &mut work).await {
+            match timeout_at(deadline, &mut work).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::error!(task = name, %error, "a task did not end properly")
+                    tracing::error!(task = name, %error, "a task did not end in order")
                 }
                 Err(_) => {
                     work.abort();
@@ -148,6 +150,10 @@ impl Running {
                 }
             }
         }
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(100));
+        self.resources.close(left).await;
         if unfinished.is_empty() {
             tracing::info!("drained");
             Drained::Clean
@@ -155,5 +161,34 @@ impl Running {
             tracing::error!(?unfinished, "the drain took too long");
             Drained::TimedOut { unfinished }
         }
+    }
+}
+
+/// Whatever the services share is part of being ready.
+async fn check_resources(health: &Health, resources: &Resources, tokens: bool) {
+    let bus = resources.bus.clone();
+    health.add_check(Check::new("bus", move || {
+        let bus = bus.clone();
+        async move { Ok(bus.check().await?) }
+    }));
+    for (name, database) in resources.databases().await {
+        health.add_check(Check::new(format!("database {name}"), move || {
+            let database = database.clone();
+            async move { Ok(database.check().await?) }
+        }));
+    }
+    if tokens {
+        let verifier = resources.verifier.clone();
+        let issuer = resources.issuer.clone();
+        health.add_check(Check::new("tokens", move || {
+            let (ready, issuer) = (verifier.is_ready(), issuer.clone());
+            async move {
+                if ready {
+                    Ok(())
+                } else {
+                    anyhow::bail!("the keys of {issuer} have not been fetched yet")
+                }
+            }
+        }));
     }
 }

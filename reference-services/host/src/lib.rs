@@ -37,6 +37,8 @@ mod service;
 pub mod settings;
 mod shutdown;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::entry::main;
 pub use crate::host::{Host, Running};

@@ -1,10 +1,15 @@
 //! What services share in one process.
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use commerce_consumer_framework::storage::Database;
+use commerce_event_bus::EventBus;
+use commerce_identity_client::Verifier;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::settings::Settings;
@@ -15,37 +20,74 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Resources {
-    /// The settings; `public_url` and `issuer` are known by now.
+    /// The settings.
     pub settings: Settings,
+    /// The address under which callers reach the services.
+    pub public_url: Url,
+    /// Who issues the tokens, as it stands in them: without a slash at the end.
+    pub issuer: String,
+    /// The event bus.
+    pub bus: EventBus,
+    /// Verifies tokens. The host installs it on every route, so handlers need only take a `Principal`.
+    pub verifier: Verifier,
     /// Where to record measurements.
     pub metrics: Metrics,
     /// Tells when to stop.
     pub shutdown: Shutdown,
-    listener: Mutex<Option<TcpListener>>,
+    databases: Mutex<BTreeMap<String, Database>>,
+    listener: std::sync::Mutex<Option<TcpListener>>,
     address: SocketAddr,
 }
 
 impl Resources {
-    /// Opens the port, so that its number is known, and connects to everything else.
-    pub async fn connect(mut settings: Settings) -> anyhow::Result<Self> {
+    /// Opens the port, so that its number is known, and connects to the bus.
+    ///
+    /// Nothing is answered before [`Host::start`](crate::Host::start); callers who connect meanwhile wait.
+    pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
         let listen = settings.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| {
             format!("cannot listen on {listen}; another address can be given with COMMERCE_LISTEN")
         })?;
         let address = listener.local_addr()?;
-        let public_url = match settings.public_url.take() {
-            Some(url) => url,
+        let public_url = match &settings.public_url {
+            Some(url) => url.clone(),
             None => Url::parse(&format!("http://{}", reachable(address)))?,
         };
-        settings.issuer.get_or_insert_with(|| public_url.clone());
-        settings.public_url = Some(public_url);
+        let issuer = settings.issuer.as_ref().unwrap_or(&public_url).as_str();
+        let issuer = issuer.trim_end_matches('/').to_owned();
+        let verifier =
+            Verifier::discover(&issuer, &settings.audience).context("cannot verify tokens")?;
+        let bus = connect_bus(&settings).await?;
         Ok(Self {
+            public_url,
+            issuer,
+            bus,
+            verifier,
             metrics: Metrics::new("commerce")?,
             shutdown: Shutdown::new(),
-            listener: Mutex::new(Some(listener)),
+            databases: Mutex::default(),
+            listener: std::sync::Mutex::new(Some(listener)),
             address,
             settings,
         })
+    }
+
+    /// The database of the service called `name`: a PostgreSQL schema or an SQLite file of its own.
+    ///
+    /// Asked twice, it gives the same; the host closes it at the end and asks it for readiness until then.
+    pub async fn database(&self, name: &str) -> anyhow::Result<Database> {
+        // A schema's name is an identifier.
+        let schema = name.replace('-', "_");
+        let mut databases = self.databases.lock().await;
+        if let Some(database) = databases.get(&schema) {
+            return Ok(database.clone());
+        }
+        let url = self.settings.store_url();
+        let database = Database::connect_in(url.expose(), &schema)
+            .await
+            .with_context(|| format!("cannot open the database of {name} at {url}"))?;
+        databases.insert(schema, database.clone());
+        Ok(database)
     }
 
     /// The address that is listened on.
@@ -53,17 +95,50 @@ impl Resources {
         self.address
     }
 
+    pub(crate) async fn databases(&self) -> BTreeMap<String, Database> {
+        self.databases.lock().await.clone()
+    }
+
     pub(crate) fn take_listener(&self) -> Option<TcpListener> {
         self.listener
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take()
     }
+
+    /// Closes bus and databases, in this order: the bus may still settle what a transaction has committed.
+    pub(crate) async fn close(&self, within: Duration) {
+        if let Err(error) = self.bus.close(within).await {
+            tracing::warn!(%error, "the bus was not closed in order; what was unsettled is delivered again");
+        }
+        for database in self.databases().await.into_values() {
+            if tokio::time::timeout(within, database.close())
+                .await
+                .is_err()
+            {
+                tracing::warn!("a database was not closed in time");
+            }
+        }
+    }
+}
+
+async fn connect_bus(settings: &Settings) -> anyhow::Result<EventBus> {
+    let url = settings.bus_url();
+    if let Some(file) = url.expose().strip_prefix("sqlite:") {
+        let file = std::path::Path::new(file.split('?').next().unwrap_or_default());
+        if let Some(directory) = file.parent() {
+            tokio::fs::create_dir_all(directory)
+                .await
+                .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        }
+    }
+    EventBus::connect(url.expose())
+        .await
+        .with_context(|| format!("cannot connect to the bus at {url}"))
 }
 
 /// A server may listen on every address; a caller needs one.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

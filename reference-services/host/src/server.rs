@@ -1,7 +1,6 @@
 //! The HTTP side of a host: all services' routes, and what every request passes through.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +16,7 @@ use crate::health::{self, Health};
 use crate::http::fallback;
 use crate::http::hal::{Link, Resource};
 use crate::http::{context, problem::Problem};
+use crate::resources::Resources;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests;
 
@@ -32,12 +32,8 @@ pub(crate) struct Routes {
 }
 
 /// Puts all services behind one router.
-pub(crate) fn router(
-    services: Vec<Routes>,
-    health: Arc<Health>,
-    metrics: Metrics,
-    request_timeout: Duration,
-) -> Router {
+pub(crate) fn router(services: Vec<Routes>, health: Arc<Health>, resources: &Resources) -> Router {
+    let metrics = resources.metrics.clone();
     let mut links = Vec::new();
     let mut documents = Vec::new();
     let mut router = Router::new();
@@ -56,10 +52,11 @@ pub(crate) fn router(
         .route("/health/ready", get(health::ready).with_state(health))
         .route("/metrics", get(scrape).with_state(metrics.clone()))
         .merge(SwaggerUi::new("/docs").urls(documents))
+        .layer(resources.verifier.layer())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(fallback::panicked))
         .layer(middleware::from_fn_with_state(
-            request_timeout,
+            resources.settings.request_timeout,
             fallback::limit_time,
         ))
         .layer(middleware::from_fn(fallback::describe))
@@ -100,5 +97,11 @@ async fn entry_point(State(links): State<Arc<Vec<(String, Link)>>>) -> Response 
 /// `GET /metrics`, in Prometheus' text format.
 async fn scrape(State(metrics): State<Metrics>) -> Result<Response, Problem> {
     const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, TEXT)], metrics.render()?).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, TEXT)],
+        metrics
+            .render()
+            .map_err(|error| Problem::internal(&error))?,
+    )
+        .into_response())
 }

@@ -1,7 +1,6 @@
 //! A service as the host sees it: routes, links, tasks and checks under one name.
 
 use std::fmt;
-use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -19,6 +18,7 @@ pub struct Service {
     pub(crate) links: Vec<(String, Link)>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) checks: Vec<Check>,
+    pub(crate) needs_tokens: bool,
 }
 
 impl Service {
@@ -31,12 +31,19 @@ impl Service {
             links: Vec::new(),
             tasks: Vec::new(),
             checks: Vec::new(),
+            needs_tokens: true,
         }
     }
 
     /// What the service does, as the title of its OpenAPI document.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
+        self
+    }
+
+    /// Says that no route asks for a `Principal`, so that the service is ready without an issuer of tokens.
+    pub fn without_tokens(mut self) -> Self {
+        self.needs_tokens = false;
         self
     }
 
@@ -62,15 +69,7 @@ impl Service {
         F: Fn(Shutdown) -> R + Send + Sync + 'static,
         R: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let run = Box::new(
-            move |shutdown| -> futures_util::future::BoxFuture<'static, _> {
-                Box::pin(run(shutdown))
-            },
-        );
-        self.tasks.push(Task {
-            name: name.into(),
-            run,
-        });
+        self.tasks.push(Task::new(name, run));
         self
     }
 
@@ -80,12 +79,7 @@ impl Service {
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let run =
-            Arc::new(move || -> futures_util::future::BoxFuture<'static, _> { Box::pin(run()) });
-        self.checks.push(Check {
-            name: name.into(),
-            run,
-        });
+        self.checks.push(Check::new(name, run));
         self
     }
 }

@@ -25,7 +25,20 @@ type Run = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>
 #[derive(Clone)]
 pub(crate) struct Check {
     pub(crate) name: String,
-    pub(crate) run: Run,
+    run: Run,
+}
+
+impl Check {
+    pub(crate) fn new<F, R>(name: impl Into<String>, run: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        Self {
+            name: name.into(),
+            run: Arc::new(move || Box::pin(run())),
+        }
+    }
 }
 
 impl fmt::Debug for Check {

@@ -24,7 +24,20 @@ type Run = Box<dyn Fn(Shutdown) -> BoxFuture<'static, anyhow::Result<()>> + Send
 /// A task that runs as long as the process, such as a consumer or an outbox relay.
 pub(crate) struct Task {
     pub(crate) name: String,
-    pub(crate) run: Run,
+    run: Run,
+}
+
+impl Task {
+    pub(crate) fn new<F, R>(name: impl Into<String>, run: F) -> Self
+    where
+        F: Fn(Shutdown) -> R + Send + Sync + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        Self {
+            name: name.into(),
+            run: Box::new(move |shutdown| Box::pin(run(shutdown))),
+        }
+    }
 }
 
 impl fmt::Debug for Task {

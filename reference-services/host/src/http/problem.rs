@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
+use commerce_consumer_framework::storage;
+use commerce_identity_client::Forbidden;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,8 +14,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// An error as the caller sees it.
 ///
-/// `?` turns any [`std::error::Error`] into a 500 whose cause is logged and *not* told to the caller; what the caller
-/// may know is said by the constructors below.
+/// `?` turns the errors of database, bus and [`anyhow`] into a 500 (or 503, where trying again may help) whose cause is
+/// logged and *not* told to the caller, and a missing permission into a 403. A service gives its own errors their
+/// answers with `impl From<MyError> for Problem` and the constructors below.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Identifies the kind of problem; `about:blank` when the status says it all.
@@ -146,9 +149,46 @@ impl IntoResponse for Problem {
     }
 }
 
-impl<E: std::error::Error + 'static> From<E> for Problem {
-    fn from(error: E) -> Self {
+/// An error that nobody expected: logged, and answered by a bare 500.
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::internal(error.as_ref())
+    }
+}
+
+/// 503 where trying again may help, else 500.
+impl From<storage::Error> for Problem {
+    fn from(error: storage::Error) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(error = %chain(&error), "the database could not serve the request");
+            return Self::unavailable(
+                "the database is busy or away; the request may be tried again",
+                1,
+            );
+        }
         Self::internal(&error)
+    }
+}
+
+/// 500: an event of ours that does not encode, or a bus that refuses it.
+impl From<commerce_event_bus::Error> for Problem {
+    fn from(error: commerce_event_bus::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// 403, with the permission that would have been enough.
+impl From<Forbidden> for Problem {
+    fn from(forbidden: Forbidden) -> Self {
+        let problem = Self::forbidden(forbidden.to_string());
+        match forbidden
+            .into_response()
+            .headers_mut()
+            .remove(header::WWW_AUTHENTICATE)
+        {
+            Some(challenge) => problem.header(header::WWW_AUTHENTICATE, challenge),
+            None => problem,
+        }
     }
 }
 
