@@ -4,6 +4,8 @@ mod backend;
 mod backlog;
 mod bus;
 mod capabilities;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connect;
 mod dead_letter;
 mod delivery;

@@ -35,17 +35,22 @@ pub(super) struct Entry {
 }
 
 impl State {
-    /// Appends a message, if there is room or room can be made. Gives its sequence number, or the message back.
-    pub(super) fn append(&mut self, message: Message, capacity: usize) -> Result<u64, Message> {
+    /// Whether there is room for one more message, forgetting what every subscription has settled where that helps.
+    pub(super) fn has_room(&mut self, capacity: usize) -> bool {
         while self.retained >= capacity {
             let Some((sequence, topic)) = self.forgettable.pop_first() else {
-                return Err(message);
+                return false;
             };
             if let Some(topic) = self.topics.get_mut(&topic) {
                 topic.log.remove(&sequence);
                 self.retained -= 1;
             }
         }
+        true
+    }
+
+    /// Appends a message; gives its sequence number.
+    pub(super) fn append(&mut self, message: Message) -> u64 {
         self.last_sequence += 1;
         let sequence = self.last_sequence;
         let topic = self.topics.entry(message.topic.clone()).or_default();
@@ -59,7 +64,7 @@ impl State {
         }
         topic.log.insert(sequence, Entry { message, unsettled });
         self.retained += 1;
-        Ok(sequence)
+        sequence
     }
 
     /// A new subscription has yet to settle everything from `first` on. Gives how many messages that is.
@@ -78,10 +83,7 @@ impl State {
 
     /// One subscription is done with a message.
     pub(super) fn done(&mut self, topic: &TopicName, sequence: u64) {
-        let entry = self
-            .topics
-            .get_mut(topic)
-            .and_then(|topic| topic.log.get_mut(&sequence));
+        let entry = self.topics.get_mut(topic).and_then(|topic| topic.log.get_mut(&sequence));
         if let Some(entry) = entry {
             entry.unsettled -= 1;
             if entry.unsettled == 0 {
@@ -102,21 +104,14 @@ impl State {
         topic: &TopicName,
         name: &SubscriptionName,
     ) -> Result<&mut Group, Error> {
-        let group = self
-            .topics
-            .get_mut(topic)
-            .and_then(|topic| topic.groups.get_mut(name));
+        let group = self.topics.get_mut(topic).and_then(|topic| topic.groups.get_mut(name));
         group.ok_or_else(|| {
             let problem = format!("topic {topic} has no subscription {name}");
             Error::new(ErrorKind::Config, operation, problem)
         })
     }
 
-    pub(super) fn backlog(
-        &mut self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-    ) -> Result<Backlog, Error> {
+    pub(super) fn backlog(&mut self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
         Ok(self.group("backlog", topic, name)?.backlog())
     }
 

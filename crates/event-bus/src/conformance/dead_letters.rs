@@ -1,0 +1,163 @@
+//! Cases about dead letters.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Failure;
+use super::failure::{ensure, ensure_eq};
+use super::stage::{Stage, number, number_of};
+use crate::dead_letter::DeadLetter;
+use crate::subscriber::Subscriber;
+use crate::subscription::Subscription;
+
+/// Waits until a subscription has so many dead letters.
+async fn dead_letters(stage: &Stage<'_>, of: &Subscription, count: usize) -> Result<Vec<DeadLetter>, Failure> {
+    stage
+        .eventually(&format!("there are {count} dead letters"), async || {
+            Ok(stage.bus.dead_letters(&of.topic, &of.name, 1000).await?.len() == count)
+        })
+        .await?;
+    Ok(stage.bus.dead_letters(&of.topic, &of.name, 1000).await?)
+}
+
+async fn reject(stage: &Stage<'_>, subscriber: &mut Subscriber, count: usize) -> Result<(), Failure> {
+    for _ in 0..count {
+        stage.receive(subscriber).await?.reject("of no use").await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let sent = stage.message(Some("a"), 7)?;
+    stage.bus.publish(sent.clone()).await?;
+    stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
+    stage.receive(&mut subscriber).await?.reject("of no use: ✗").await?;
+    stage.silence(&mut subscriber).await?;
+
+    let letters = dead_letters(stage, &subscription, 1).await?;
+    let letter = &letters[0];
+    ensure_eq!(letter.body, Ok(sent), "the message kept");
+    ensure_eq!(letter.reason, "of no use: ✗", "the reason");
+    ensure_eq!(letter.attempts, 2, "the attempts");
+    ensure_eq!(letter.topic, subscription.topic, "the topic");
+    ensure_eq!(letter.subscription, subscription.name, "the subscription");
+    ensure!(!letter.position.is_empty(), "the position is not told");
+    let backlog = stage.bus.backlog(&subscription.topic, &subscription.name).await?;
+    ensure_eq!(backlog.dead, 1, "the dead letters in the backlog");
+    Ok(())
+}
+
+pub(super) async fn a_rejected_head_frees_its_key(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    stage.publish(Some("a"), 0..3).await?;
+    reject(stage, &mut subscriber, 1).await?;
+    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [1, 2], "the rest of the key");
+    Ok(())
+}
+
+pub(super) async fn each_subscription_has_its_own(stage: &Stage<'_>) -> Result<(), Failure> {
+    let (one, other) = (stage.subscription(), stage.subscription());
+    let mut first = stage.subscribe(&one).await?;
+    let mut second = stage.subscribe(&other).await?;
+    stage.publish(Some("a"), [1]).await?;
+    reject(stage, &mut first, 1).await?;
+    ensure_eq!(stage.take_all(&mut second, 1).await?, [1], "what the other subscription saw");
+    dead_letters(stage, &one, 1).await?;
+    dead_letters(stage, &other, 0).await?;
+    ensure_eq!(stage.bus.redrive(&one.topic, &one.name, 10).await?, 1, "how many were redriven");
+    ensure_eq!(stage.take_all(&mut first, 1).await?, [1], "what was redriven");
+    stage.silence(&mut second).await
+}
+
+pub(super) async fn redrive_keeps_the_order_per_key(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(Some("a"), 0..5).await?;
+    stage.publish(Some("b"), 10..15).await?;
+    reject(stage, &mut subscriber, 10).await?;
+    dead_letters(stage, &subscription, 10).await?;
+    let redriven = stage.bus.redrive(&subscription.topic, &subscription.name, 100).await?;
+    ensure_eq!(redriven, 10, "how many were redriven");
+    let seen = stage.take_all(&mut subscriber, 10).await?;
+    let (a, b): (Vec<u64>, Vec<u64>) = seen.into_iter().partition(|n| *n < 10);
+    ensure_eq!(a, [0, 1, 2, 3, 4], "the order of key a");
+    ensure_eq!(b, [10, 11, 12, 13, 14], "the order of key b");
+    dead_letters(stage, &subscription, 0).await?;
+    Ok(())
+}
+
+pub(super) async fn a_redriven_message_starts_again(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let sent = stage.message(Some("a"), 1)?;
+    stage.bus.publish(sent.clone()).await?;
+    stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
+    reject(stage, &mut subscriber, 1).await?;
+    dead_letters(stage, &subscription, 1).await?;
+    stage.bus.redrive(&subscription.topic, &subscription.name, 1).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    ensure_eq!(delivery.attempt(), 1, "the attempt after a redrive");
+    ensure_eq!(*delivery.message(), sent, "the message redriven");
+    delivery.ack().await?;
+    Ok(())
+}
+
+pub(super) async fn redrive_takes_the_oldest_first(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(Some("a"), 0..4).await?;
+    reject(stage, &mut subscriber, 4).await?;
+    dead_letters(stage, &subscription, 4).await?;
+    let redriven = stage.bus.redrive(&subscription.topic, &subscription.name, 2).await?;
+    ensure_eq!(redriven, 2, "how many were redriven");
+    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [0, 1], "the oldest");
+    let letters = dead_letters(stage, &subscription, 2).await?;
+    let left: Result<Vec<u64>, Failure> = letters.iter().map(letter_number).collect();
+    ensure_eq!(left?, [2, 3], "what is left");
+    let oldest = stage.bus.dead_letters(&subscription.topic, &subscription.name, 1).await?;
+    ensure_eq!(oldest.len(), 1, "a list limited to one");
+    ensure_eq!(letter_number(&oldest[0])?, 2, "the oldest of the list");
+    Ok(())
+}
+
+fn letter_number(letter: &DeadLetter) -> Result<u64, Failure> {
+    let message = letter.body.as_ref().map_err(|bytes| Failure::new(bytes.reason.clone()))?;
+    number_of(message)
+}
+
+pub(super) async fn purge_forgets(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(Some("a"), 0..3).await?;
+    reject(stage, &mut subscriber, 3).await?;
+    dead_letters(stage, &subscription, 3).await?;
+    let purged = stage.bus.purge_dead_letters(&subscription.topic, &subscription.name).await?;
+    ensure_eq!(purged, 3, "how many were purged");
+    dead_letters(stage, &subscription, 0).await?;
+    ensure_eq!(stage.bus.redrive(&subscription.topic, &subscription.name, 10).await?, 0, "what is left to redrive");
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn undecodable_bytes_are_kept_as_they_are(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let garbage = Bytes::from_static(b"\xff\x00 this is no event {");
+    if !stage.factory.put_bytes(&stage.topic, garbage.clone()).await? {
+        return Err(Failure::inapplicable());
+    }
+    stage.publish(Some("a"), [1]).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    ensure_eq!(number(&delivery)?, 1, "the event after the bytes");
+    delivery.ack().await?;
+    ensure_eq!(subscriber.undecodable(), 1, "undecodable messages counted");
+    let letters = dead_letters(stage, &subscription, 1).await?;
+    let Err(kept) = &letters[0].body else {
+        return Err(Failure::new("the bytes became an event"));
+    };
+    ensure_eq!(kept.payload, Some(garbage), "the bytes kept");
+    ensure!(letters[0].reason.starts_with("undecodable: "), "the reason is {:?}", letters[0].reason);
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Cases about closing, connecting again and being several.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::Failure;
+use super::failure::{ensure, ensure_eq};
+use super::stage::{Stage, number, subscribe};
+use crate::backlog::Backlog;
+use crate::error::ErrorKind;
+
+pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription().max_in_flight(1);
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let is = async |waiting, in_flight, dead| {
+        let expected = Backlog::new(waiting, in_flight, dead);
+        stage
+            .eventually(&format!("the backlog is {expected:?}"), async || {
+                Ok(stage.bus.backlog(&subscription.topic, &subscription.name).await? == expected)
+            })
+            .await
+    };
+    is(0, 0, 0).await?;
+    stage.publish(Some("a"), 0..5).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    is(4, 1, 0).await?;
+    delivery.reject("of no use").await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    is(3, 1, 1).await?;
+    delivery.retry(Duration::from_hours(1)).await?;
+    is(4, 0, 1).await
+}
+
+pub(super) async fn check_tells_that_it_works(stage: &Stage<'_>) -> Result<(), Failure> {
+    stage.bus.check().await?;
+    let bus = stage.connect().await?;
+    bus.close(stage.factory.patience()).await?;
+    ensure!(bus.check().await.is_err(), "a closed bus says that it works");
+    Ok(())
+}
+
+pub(super) async fn close_ends_every_subscriber(stage: &Stage<'_>) -> Result<(), Failure> {
+    let bus = stage.connect().await?;
+    let mut busy = subscribe(&bus, &stage.subscription()).await?;
+    let mut idle = subscribe(&bus, &stage.subscription()).await?;
+    let waiting = tokio::spawn(async move { idle.next().await.map(|delivery| delivery.is_none()) });
+    // The first poll of `waiting` may come before or after: both must end.
+    bus.close(stage.factory.patience()).await?;
+    let ended = timeout(stage.factory.patience(), waiting).await;
+    ensure!(ended.map_err(|_| Failure::new("a waiting subscriber did not end"))???, "it was given a delivery");
+    ensure!(busy.next().await?.is_none(), "a subscriber of a closed bus goes on");
+    let again = subscribe(&bus, &stage.subscription()).await;
+    ensure!(again.is_err(), "a closed bus can be subscribed to");
+    Ok(())
+}
+
+pub(super) async fn close_waits_for_what_is_in_flight(stage: &Stage<'_>) -> Result<(), Failure> {
+    let bus = stage.connect().await?;
+    let subscription = stage.subscription();
+    let mut subscriber = subscribe(&bus, &subscription).await?;
+    bus.publish(stage.message(Some("a"), 1)?).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let patience = stage.factory.patience();
+    let closing = bus.clone();
+    let mut closed = tokio::spawn(async move { closing.close(patience).await });
+    let early = timeout(stage.factory.watch(), &mut closed).await;
+    ensure!(early.is_err(), "it closed with a delivery in flight");
+    delivery.ack().await?;
+    timeout(patience, closed).await.map_err(|_| Failure::new("it did not close"))???;
+    Ok(())
+}
+
+pub(super) async fn close_tells_what_was_left(stage: &Stage<'_>) -> Result<(), Failure> {
+    let bus = stage.connect().await?;
+    let mut subscriber = subscribe(&bus, &stage.subscription()).await?;
+    bus.publish(stage.message(Some("a"), 1)?).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let Err(error) = bus.close(Duration::from_millis(100)).await else {
+        return Err(Failure::new("a close with a delivery in flight was clean"));
+    };
+    ensure_eq!(error.kind(), ErrorKind::Timeout, "the error");
+    drop(delivery);
+    Ok(())
+}
+
+pub(super) async fn messages_survive_a_new_connection(stage: &Stage<'_>) -> Result<(), Failure> {
+    let before = stage.connect().await?;
+    let subscription = stage.subscription();
+    let subscriber = subscribe(&before, &subscription).await?;
+    subscriber.close().await;
+    stage.publish(Some("a"), 0..20).await?;
+    before.close(stage.factory.patience()).await?;
+    let after = stage.connect().await?;
+    let mut subscriber = subscribe(&after, &subscription).await?;
+    let seen = stage.take_all(&mut subscriber, 20).await?;
+    ensure_eq!(seen, (0..20).collect::<Vec<_>>(), "what survived");
+    Ok(())
+}
+
+pub(super) async fn progress_survives_a_new_connection(stage: &Stage<'_>) -> Result<(), Failure> {
+    let before = stage.connect().await?;
+    let subscription = stage.subscription();
+    let mut subscriber = subscribe(&before, &subscription).await?;
+    stage.publish(Some("a"), 0..10).await?;
+    ensure_eq!(stage.take_all(&mut subscriber, 6).await?, (0..6).collect::<Vec<_>>(), "the first");
+    subscriber.close().await;
+    before.close(stage.factory.patience()).await?;
+    let after = stage.connect().await?;
+    let mut subscriber = subscribe(&after, &subscription).await?;
+    ensure_eq!(stage.take_all(&mut subscriber, 4).await?, (6..10).collect::<Vec<_>>(), "the rest");
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn attempts_survive_a_new_connection(stage: &Stage<'_>) -> Result<(), Failure> {
+    let before = stage.connect().await?;
+    let subscription = stage.subscription();
+    let mut subscriber = subscribe(&before, &subscription).await?;
+    stage.publish(Some("a"), [1]).await?;
+    for _ in 0..2 {
+        stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
+    }
+    subscriber.close().await;
+    before.close(stage.factory.patience()).await?;
+    let after = stage.connect().await?;
+    let mut subscriber = subscribe(&after, &subscription).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    ensure_eq!(delivery.attempt(), 3, "the attempt: what was fetched ahead and never received does not count");
+    delivery.ack().await?;
+    Ok(())
+}
+
+pub(super) async fn a_retry_survives_a_new_connection(stage: &Stage<'_>) -> Result<(), Failure> {
+    const AFTER: Duration = Duration::from_millis(1500);
+    let before = stage.connect().await?;
+    let subscription = stage.subscription();
+    let mut subscriber = subscribe(&before, &subscription).await?;
+    stage.publish(Some("a"), 0..2).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let asked = Instant::now();
+    delivery.retry(AFTER).await?;
+    subscriber.close().await;
+    before.close(stage.factory.patience()).await?;
+    let after = stage.connect().await?;
+    let mut subscriber = subscribe(&after, &subscription).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    ensure_eq!((number(&delivery)?, delivery.attempt()), (0, 2), "the retry");
+    let waited = asked.elapsed();
+    ensure!(waited >= AFTER, "a retry after {AFTER:?} came after {waited:?}");
+    delivery.ack().await?;
+    ensure_eq!(stage.take_all(&mut subscriber, 1).await?, [1], "the next of the key");
+    Ok(())
+}
+
+pub(super) async fn connections_share_a_subscription(stage: &Stage<'_>) -> Result<(), Failure> {
+    let (one, other) = (stage.connect().await?, stage.connect().await?);
+    let subscription = stage.subscription().max_in_flight(3);
+    let mut first = subscribe(&one, &subscription).await?;
+    let mut second = subscribe(&other, &subscription).await?;
+    for n in 0..30 {
+        stage.publish(Some(&format!("key-{n}")), [n]).await?;
+    }
+    let mut seen = BTreeSet::new();
+    while seen.len() < 30 {
+        let next = async {
+            tokio::select! {
+                delivery = first.next() => delivery,
+                delivery = second.next() => delivery,
+            }
+        };
+        let next = timeout(stage.factory.patience(), next).await;
+        let next = next.map_err(|_| Failure::new(format!("only {} of 30 messages came", seen.len())))?;
+        let delivery = next?.ok_or_else(|| Failure::new("a member ended"))?;
+        seen.insert(number(&delivery)?);
+        delivery.ack().await?;
+    }
+    Ok(())
+}

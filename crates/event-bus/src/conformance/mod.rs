@@ -1,0 +1,260 @@
+//! The delivery contract as a suite: what a backend must do to be one.
+//!
+//! Give it a [`Factory`] that connects to your backend; it runs the cases that the backend's
+//! [capabilities](crate::Capabilities) claim. Each case uses a topic of its own, so cases run side by side on one server.
+//!
+//! In tests, each case by its name:
+//!
+//! ```
+//! # use async_trait::async_trait;
+//! # use commerce_event_bus::{Error, EventBus, conformance::Factory};
+//! struct Mine;
+//!
+//! #[async_trait]
+//! impl Factory for Mine {
+//!     async fn connect(&self) -> Result<EventBus, Error> {
+//!         Ok(EventBus::memory())
+//!     }
+//! }
+//!
+//! commerce_event_bus::conformance_tests!(Mine);
+//! ```
+//!
+//! Or all of them at once, with a report:
+//!
+//! ```
+//! # use async_trait::async_trait;
+//! # use commerce_event_bus::{Error, EventBus, conformance::{self, Factory}};
+//! # struct Mine;
+//! # #[async_trait]
+//! # impl Factory for Mine {
+//! #     async fn connect(&self) -> Result<EventBus, Error> { Ok(EventBus::memory()) }
+//! # }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let report = conformance::run(&Mine).await;
+//! assert!(report.passed(), "{report}");
+//! # }
+//! ```
+
+mod dead_letters;
+mod delivery;
+mod failure;
+mod lifecycle;
+mod order;
+mod publishing;
+mod report;
+mod stage;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use crate::bus::EventBus;
+use crate::capabilities::Capabilities;
+use crate::error::Error;
+use crate::name::TopicName;
+
+pub use failure::Failure;
+pub use report::{Outcome, Report, Verdict};
+use stage::Stage;
+
+/// Connects the suite to a backend.
+#[async_trait]
+pub trait Factory: Send + Sync {
+    /// A connection of its own. Where the backend claims `durable` or `multi_process`, all connections of one factory
+    /// lead to the same place.
+    async fn connect(&self) -> Result<EventBus, Error>;
+
+    /// How long a step that must happen may take. Raise it for brokers that rebalance slowly.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(20)
+    }
+
+    /// How long the suite watches for something that must not happen.
+    fn watch(&self) -> Duration {
+        Duration::from_millis(300)
+    }
+
+    /// Puts bytes that are no event on a topic, past the bus. `false` when the backend has no such way; the case about
+    /// undecodable bytes is then not run, and says so.
+    async fn put_bytes(&self, topic: &TopicName, bytes: Bytes) -> Result<bool, Failure> {
+        let _ = (topic, bytes);
+        Ok(false)
+    }
+}
+
+type Running<'stage> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'stage>>;
+
+/// One case.
+pub struct Case {
+    name: &'static str,
+    claims: &'static [&'static str],
+    run: for<'stage> fn(&'stage Stage<'stage>) -> Running<'stage>,
+}
+
+impl Case {
+    /// What the case is called: a sentence about the backend.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The capabilities that a backend must claim for the case to apply.
+    pub const fn claims(&self) -> &'static [&'static str] {
+        self.claims
+    }
+
+    /// Runs the case on connections of the factory.
+    pub async fn run(&self, factory: &dyn Factory) -> Outcome {
+        let started = Instant::now();
+        let verdict = self.judge(factory).await;
+        Outcome::new(self.name, verdict, started.elapsed())
+    }
+
+    async fn judge(&self, factory: &dyn Factory) -> Verdict {
+        let bus = match factory.connect().await {
+            Ok(bus) => bus,
+            Err(error) => return Verdict::Failed(Failure::from(error).to_string()),
+        };
+        if let Some(missing) = missing_claim(self.claims, bus.capabilities()) {
+            return Verdict::NotClaimed(missing);
+        }
+        let stage = Stage::new(factory, bus);
+        let within = factory.patience() * 3;
+        let verdict = match timeout(within, (self.run)(&stage)).await {
+            Ok(Ok(())) => Verdict::Passed,
+            Ok(Err(failure)) if failure.is_inapplicable() => Verdict::NotClaimed("put_bytes"),
+            Ok(Err(failure)) => Verdict::Failed(failure.to_string()),
+            Err(_) => Verdict::Failed(format!("not over after {within:?}")),
+        };
+        stage.leave().await;
+        verdict
+    }
+}
+
+fn missing_claim(needed: &[&'static str], capabilities: Capabilities) -> Option<&'static str> {
+    let claims = capabilities.claims();
+    let claimed = |name: &str| claims.iter().any(|(claim, yes)| *claim == name && *yes);
+    needed.iter().copied().find(|name| !claimed(name))
+}
+
+/// Every case, one after the other.
+pub async fn run(factory: &dyn Factory) -> Report {
+    let mut outcomes = Vec::with_capacity(CASES.len());
+    for case in CASES {
+        outcomes.push(case.run(factory).await);
+    }
+    Report::new(outcomes)
+}
+
+/// One case by its name.
+///
+/// # Panics
+///
+/// When there is no case of this name.
+pub async fn run_case(factory: &dyn Factory, name: &str) -> Outcome {
+    let case = CASES.iter().find(|case| case.name == name);
+    case.unwrap_or_else(|| panic!("there is no case {name:?}")).run(factory).await
+}
+
+/// The list of cases, handed to another macro: the one place where a case is registered.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ($callback:ident, $($context:tt)*) => {
+        $crate::$callback! {
+            { $($context)* }
+            publishing::attributes_and_data_survive [],
+            publishing::no_data_and_empty_data_differ [],
+            publishing::a_large_payload_survives [],
+            publishing::a_batch_reports_every_entry [],
+            publishing::positions_are_told [positions],
+            publishing::many_publishers_at_once_lose_nothing [],
+            publishing::a_closed_bus_gives_the_message_back [],
+            delivery::every_subscription_sees_every_message [],
+            delivery::members_share_the_messages [],
+            delivery::what_was_acked_stays_away [],
+            delivery::a_retry_is_the_next_attempt [],
+            delivery::a_retry_is_never_early [],
+            delivery::a_dropped_delivery_comes_back [],
+            delivery::what_was_unsettled_at_close_comes_back [],
+            delivery::settlements_come_in_any_order [],
+            delivery::another_task_settles [],
+            delivery::waiting_can_be_cancelled [],
+            delivery::no_more_in_flight_than_agreed [],
+            delivery::unordered_runs_one_key_in_parallel [],
+            delivery::earliest_sees_what_came_before [replay],
+            delivery::latest_sees_only_what_comes_after [],
+            delivery::a_receipt_settles_once [fenced],
+            delivery::a_receipt_taken_over_is_refused [fenced],
+            order::keys_keep_their_order [ordered],
+            order::a_key_waits_for_its_retry [ordered],
+            order::a_waiting_key_delays_no_other [ordered],
+            order::a_dropped_delivery_keeps_its_place [ordered],
+            order::members_come_and_go_and_order_stays [ordered],
+            order::without_a_key_nothing_waits [ordered],
+            dead_letters::what_is_rejected_is_kept [dead_letters],
+            dead_letters::a_rejected_head_frees_its_key [dead_letters ordered],
+            dead_letters::each_subscription_has_its_own [dead_letters],
+            dead_letters::redrive_keeps_the_order_per_key [dead_letters ordered],
+            dead_letters::a_redriven_message_starts_again [dead_letters],
+            dead_letters::redrive_takes_the_oldest_first [dead_letters],
+            dead_letters::purge_forgets [dead_letters],
+            dead_letters::undecodable_bytes_are_kept_as_they_are [dead_letters],
+            lifecycle::the_backlog_is_counted [exact_backlog],
+            lifecycle::check_tells_that_it_works [],
+            lifecycle::close_ends_every_subscriber [],
+            lifecycle::close_waits_for_what_is_in_flight [],
+            lifecycle::close_tells_what_was_left [],
+            lifecycle::messages_survive_a_new_connection [durable],
+            lifecycle::progress_survives_a_new_connection [durable],
+            lifecycle::attempts_survive_a_new_connection [durable durable_attempts],
+            lifecycle::a_retry_survives_a_new_connection [durable durable_retry],
+            lifecycle::connections_share_a_subscription [multi_process],
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_table {
+    ({} $($group:ident::$case:ident [$($claim:ident)*],)*) => {
+        /// Every case.
+        pub const CASES: &[Case] = &[$(Case {
+            name: stringify!($case),
+            claims: &[$(stringify!($claim)),*],
+            run: |stage| Box::pin($group::$case(stage)),
+        }),*];
+    };
+}
+
+__conformance_cases!(__conformance_table,);
+
+/// One `#[tokio::test]` per case of the suite, for a [`Factory`](crate::conformance::Factory) made by the expression.
+/// Arguments after it go to `#[tokio::test(…)]`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($factory:expr $(, $($tokio:tt)*)?) => {
+        $crate::__conformance_cases! { __conformance_test, ($factory) ($($($tokio)*)?) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    ({ $factory:tt $tokio:tt } $($group:ident::$case:ident [$($claim:ident)*],)*) => {
+        $( $crate::__conformance_test!(@one $factory $tokio $case); )*
+    };
+    (@one ($factory:expr) ($($tokio:tt)*) $case:ident) => {
+        #[::tokio::test($($tokio)*)]
+        async fn $case() {
+            let outcome = $crate::conformance::run_case(&$factory, stringify!($case)).await;
+            println!("{outcome}");
+            assert!(!outcome.failed(), "{outcome}");
+        }
+    };
+}
