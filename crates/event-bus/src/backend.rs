@@ -54,10 +54,19 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// Gives the oldest dead letters, at most `limit`, to the subscription again, in their original order per key, with
     /// attempts counted from one. Returns how many.
-    async fn redrive(&self, topic: &TopicName, name: &SubscriptionName, limit: usize) -> Result<u64, Error>;
+    async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<u64, Error>;
 
     /// Forgets all dead letters of a subscription. Returns how many.
-    async fn purge_dead_letters(&self, topic: &TopicName, name: &SubscriptionName) -> Result<u64, Error>;
+    async fn purge_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error>;
 
     /// One round trip that proves the backend to be usable.
     async fn check(&self) -> Result<(), Error>;
@@ -111,8 +120,18 @@ pub struct Incoming {
 
 impl Incoming {
     /// A delivery of the given attempt (from 1).
-    pub fn new(body: Result<Message, Undecodable>, attempt: u32, position: String, receipt: Receipt) -> Self {
-        Self { body, attempt, position, receipt }
+    pub fn new(
+        body: Result<Message, Undecodable>,
+        attempt: u32,
+        position: String,
+        receipt: Receipt,
+    ) -> Self {
+        Self {
+            body,
+            attempt,
+            position,
+            receipt,
+        }
     }
 }
 

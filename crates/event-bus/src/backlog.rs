@@ -15,7 +15,11 @@ pub struct Backlog {
 impl Backlog {
     /// A count.
     pub const fn new(waiting: u64, in_flight: u64, dead: u64) -> Self {
-        Self { waiting, in_flight, dead }
+        Self {
+            waiting,
+            in_flight,
+            dead,
+        }
     }
 
     /// Whether nothing waits and nothing is in flight; dead letters wait for a person.

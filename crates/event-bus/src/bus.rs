@@ -62,14 +62,21 @@ impl EventBus {
         let first = self.backend.publish(vec![message]).await.into_iter().next();
         // A backend that breaks its contract may or may not have the message.
         first.unwrap_or_else(|| {
-            let error = Error::new(ErrorKind::Backend, "publish", "the backend reported nothing about the message");
+            let error = Error::new(
+                ErrorKind::Backend,
+                "publish",
+                "the backend reported nothing about the message",
+            );
             Err(PublishError::unknown(kept, error))
         })
     }
 
     /// Publishes messages, in order per key. One result per message, in the same order: one that is refused does not
     /// hide the others.
-    pub async fn publish_batch(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+    pub async fn publish_batch(
+        &self,
+        messages: Vec<Message>,
+    ) -> Vec<Result<Accepted, PublishError>> {
         if messages.is_empty() {
             return Vec::new();
         }
@@ -83,7 +90,11 @@ impl EventBus {
     }
 
     /// How much a subscription has before it.
-    pub async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
+    pub async fn backlog(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<Backlog, Error> {
         self.backend.backlog(topic, name).await
     }
 
@@ -99,12 +110,21 @@ impl EventBus {
 
     /// Gives the oldest dead letters, at most `limit`, to the subscription again, in their original order per key.
     /// Returns how many.
-    pub async fn redrive(&self, topic: &TopicName, name: &SubscriptionName, limit: usize) -> Result<u64, Error> {
+    pub async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<u64, Error> {
         self.backend.redrive(topic, name, limit).await
     }
 
     /// Forgets all dead letters of a subscription. Returns how many.
-    pub async fn purge_dead_letters(&self, topic: &TopicName, name: &SubscriptionName) -> Result<u64, Error> {
+    pub async fn purge_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error> {
         self.backend.purge_dead_letters(topic, name).await
     }
 

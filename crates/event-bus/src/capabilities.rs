@@ -5,7 +5,10 @@ use std::fmt;
 /// What a backend can do. The conformance suite chooses its cases from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent claim, read by name")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent claim, read by name"
+)]
 pub struct Capabilities {
     /// What was accepted survives the end of this process, and so do subscriptions and their progress.
     pub durable: bool,
@@ -65,7 +68,12 @@ impl Capabilities {
 
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let claimed: Vec<_> = self.claims().iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
+        let claimed: Vec<_> = self
+            .claims()
+            .iter()
+            .filter(|(_, yes)| *yes)
+            .map(|(name, _)| *name)
+            .collect();
         f.write_str(&claimed.join(", "))
     }
 }

@@ -36,6 +36,14 @@ impl DeadLetter {
         reason: String,
         rejected_at: DateTime<Utc>,
     ) -> Self {
-        Self { topic, subscription, body, position, attempts, reason, rejected_at }
+        Self {
+            topic,
+            subscription,
+            body,
+            position,
+            attempts,
+            reason,
+            rejected_at,
+        }
     }
 }

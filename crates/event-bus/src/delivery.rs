@@ -32,7 +32,15 @@ impl Delivery {
         receipt: Receipt,
         settler: Arc<dyn Settler>,
     ) -> Self {
-        Self { message, attempt, position, received_at: Utc::now(), receipt, settler, settled: false }
+        Self {
+            message,
+            attempt,
+            position,
+            received_at: Utc::now(),
+            receipt,
+            settler,
+            settled: false,
+        }
     }
 
     /// The message.
@@ -77,7 +85,10 @@ impl Delivery {
                 self.settled = true;
                 Ok(())
             }
-            Err(source) => Err(SettleError { delivery: Box::new(self), source }),
+            Err(source) => Err(SettleError {
+                delivery: Box::new(self),
+                source,
+            }),
         }
     }
 }
@@ -115,7 +126,13 @@ pub struct SettleError {
 impl fmt::Display for SettleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = &self.delivery.message;
-        write!(f, "delivery of {} from topic {} not settled: {}", message.event.id(), message.topic, self.source)
+        write!(
+            f,
+            "delivery of {} from topic {} not settled: {}",
+            message.event.id(),
+            message.topic,
+            self.source
+        )
     }
 }
 

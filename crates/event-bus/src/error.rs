@@ -105,7 +105,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.0;
-        write!(f, "{} ({}): {}", inner.operation, inner.kind.describe(), inner.message)
+        write!(
+            f,
+            "{} ({}): {}",
+            inner.operation,
+            inner.kind.describe(),
+            inner.message
+        )
     }
 }
 
@@ -152,7 +158,11 @@ impl PublishError {
     }
 
     fn new(kind: PublishErrorKind, message: Message, source: Error) -> Self {
-        Self(Box::new(Refused { kind, message, source }))
+        Self(Box::new(Refused {
+            kind,
+            message,
+            source,
+        }))
     }
 
     /// Whether the message may be in the backend all the same.
@@ -188,7 +198,13 @@ impl fmt::Display for PublishError {
             PublishErrorKind::Failed => "not accepted",
             PublishErrorKind::Unknown => "accepted or not, unknown",
         };
-        write!(f, "event {} to topic {} {outcome}: {}", event.id(), self.0.message.topic, self.0.source)
+        write!(
+            f,
+            "event {} to topic {} {outcome}: {}",
+            event.id(),
+            self.0.message.topic,
+            self.0.source
+        )
     }
 }
 

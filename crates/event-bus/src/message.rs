@@ -25,7 +25,12 @@ impl Message {
     /// The message of a typed event: its contract names the topic and the key.
     pub fn of<E: Event>(event: &E) -> Result<Self, Error> {
         let invalid = |source| {
-            Error::new(ErrorKind::Message, "encode", format!("{} does not encode", E::TYPE)).with_boxed_source(source)
+            Error::new(
+                ErrorKind::Message,
+                "encode",
+                format!("{} does not encode", E::TYPE),
+            )
+            .with_boxed_source(source)
         };
         let topic = TopicName::new(E::TOPIC).map_err(|error| invalid(error.into()))?;
         let event = event.event().map_err(|error| invalid(error.into()))?;
@@ -79,7 +84,11 @@ pub struct Undecodable {
 impl Undecodable {
     /// Why, and the payload as it arrived.
     pub fn new(reason: impl Into<String>, payload: Option<Bytes>) -> Self {
-        Self { reason: reason.into(), payload, headers: Vec::new() }
+        Self {
+            reason: reason.into(),
+            payload,
+            headers: Vec::new(),
+        }
     }
 
     /// Adds the headers as they arrived.

@@ -129,7 +129,13 @@ mod tests {
 
     #[test]
     fn names_that_every_backend_carries() {
-        for name in ["orders", "orders.order-created", "a", "a1.2b", "payments-v2"] {
+        for name in [
+            "orders",
+            "orders.order-created",
+            "a",
+            "a1.2b",
+            "payments-v2",
+        ] {
             assert_eq!(TopicName::new(name).unwrap().as_str(), name);
         }
     }
@@ -151,7 +157,9 @@ mod tests {
             assert!(error.contains(problem), "{name:?}: {error}");
         }
         assert!(SubscriptionName::new("a".repeat(200)).is_ok());
-        let error = SubscriptionName::new("a".repeat(201)).unwrap_err().to_string();
+        let error = SubscriptionName::new("a".repeat(201))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("200 bytes") && error.contains("subscription"));
     }
 

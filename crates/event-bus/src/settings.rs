@@ -17,19 +17,41 @@ impl Settings {
     /// Splits `rest` (a URL without its scheme) into what precedes the query and the settings in it.
     pub(crate) fn split<'url>(backend: &'static str, rest: &'url str) -> (&'url str, Self) {
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let pairs = url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
         let known = Vec::new();
-        (place, Self { backend, pairs, known })
+        (
+            place,
+            Self {
+                backend,
+                pairs,
+                known,
+            },
+        )
     }
 
     /// A number, or the default.
-    pub(crate) fn number<T: FromStr>(&mut self, name: &'static str, default: T) -> Result<T, Error> {
+    pub(crate) fn number<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        default: T,
+    ) -> Result<T, Error> {
         self.take(name, default, "a whole number", |text| text.parse().ok())
     }
 
     /// A duration such as `250ms`, `30s`, `10m`, `12h`, `7d`, or the default.
-    pub(crate) fn duration(&mut self, name: &'static str, default: Duration) -> Result<Duration, Error> {
-        self.take(name, default, "a duration such as 250ms, 30s, 10m, 12h or 7d", duration)
+    pub(crate) fn duration(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+    ) -> Result<Duration, Error> {
+        self.take(
+            name,
+            default,
+            "a duration such as 250ms, 30s, 10m, 12h or 7d",
+            duration,
+        )
     }
 
     /// A setting that `parse` understands, or the default.
@@ -47,7 +69,9 @@ impl Settings {
         let (_, text) = self.pairs.swap_remove(at);
         parse(&text).ok_or_else(|| {
             let backend = self.backend;
-            config(format!("{backend}: the setting {name}={text:?} is not {expected}"))
+            config(format!(
+                "{backend}: the setting {name}={text:?} is not {expected}"
+            ))
         })
     }
 
@@ -91,9 +115,15 @@ mod tests {
     fn settings_are_read_by_name_and_none_is_left_over() {
         let (place, mut settings) = Settings::split("test", "some/file?wait=250ms&room=7&keep=2d");
         assert_eq!(place, "some/file");
-        assert_eq!(settings.duration("wait", Duration::ZERO).unwrap(), Duration::from_millis(250));
+        assert_eq!(
+            settings.duration("wait", Duration::ZERO).unwrap(),
+            Duration::from_millis(250)
+        );
         assert_eq!(settings.number("room", 1_usize).unwrap(), 7);
-        assert_eq!(settings.duration("keep", Duration::ZERO).unwrap(), Duration::from_hours(48));
+        assert_eq!(
+            settings.duration("keep", Duration::ZERO).unwrap(),
+            Duration::from_hours(48)
+        );
         assert_eq!(settings.number("absent", 3_u32).unwrap(), 3);
         settings.finish().unwrap();
     }
@@ -101,10 +131,24 @@ mod tests {
     #[test]
     fn a_mistake_is_named() {
         let (_, mut settings) = Settings::split("test", "?wait=soon");
-        let error = settings.duration("wait", Duration::ZERO).unwrap_err().to_string();
-        assert!(error.contains("wait=\"soon\"") && error.contains("30s"), "{error}");
+        let error = settings
+            .duration("wait", Duration::ZERO)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("wait=\"soon\"") && error.contains("30s"),
+            "{error}"
+        );
 
-        for text in ["", "5", "5x", "s", "-1s", "99999999999999999999s", "18446744073709551615d"] {
+        for text in [
+            "",
+            "5",
+            "5x",
+            "s",
+            "-1s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
             assert_eq!(duration(text), None, "{text:?}");
         }
 

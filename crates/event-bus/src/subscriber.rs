@@ -22,7 +22,13 @@ pub struct Subscriber {
 
 impl Subscriber {
     pub(crate) fn new(subscription: Subscription, feed: Box<dyn Feed>) -> Self {
-        Self { subscription, settler: feed.settler(), feed, rejecting: None, undecodable: 0 }
+        Self {
+            subscription,
+            settler: feed.settler(),
+            feed,
+            rejecting: None,
+            undecodable: 0,
+        }
     }
 
     /// What was subscribed to.
@@ -36,13 +42,21 @@ impl Subscriber {
     pub async fn next(&mut self) -> Result<Option<Delivery>, Error> {
         loop {
             self.finish_rejecting().await?;
-            let Some(Incoming { body, attempt, position, receipt }) = self.feed.receive().await? else {
+            let Some(Incoming {
+                body,
+                attempt,
+                position,
+                receipt,
+            }) = self.feed.receive().await?
+            else {
                 return Ok(None);
             };
             match body {
                 Ok(message) => {
                     let settler = Arc::clone(&self.settler);
-                    return Ok(Some(Delivery::new(message, attempt, position, receipt, settler)));
+                    return Ok(Some(Delivery::new(
+                        message, attempt, position, receipt, settler,
+                    )));
                 }
                 Err(bytes) => {
                     self.undecodable += 1;
@@ -75,7 +89,10 @@ impl Subscriber {
         let Some((receipt, reason)) = self.rejecting.clone() else {
             return Ok(());
         };
-        let outcome = self.settler.settle(receipt, Settlement::Reject { reason }).await;
+        let outcome = self
+            .settler
+            .settle(receipt, Settlement::Reject { reason })
+            .await;
         self.rejecting = None;
         match outcome {
             // Settled by a call that was cancelled after the backend had it, or taken over by another member.
@@ -91,6 +108,8 @@ impl Subscriber {
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscriber").field("subscription", &self.subscription).finish_non_exhaustive()
+        f.debug_struct("Subscriber")
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
     }
 }

@@ -12,16 +12,29 @@ use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
 
 /// Waits until a subscription has so many dead letters.
-async fn dead_letters(stage: &Stage<'_>, of: &Subscription, count: usize) -> Result<Vec<DeadLetter>, Failure> {
+async fn dead_letters(
+    stage: &Stage<'_>,
+    of: &Subscription,
+    count: usize,
+) -> Result<Vec<DeadLetter>, Failure> {
     stage
         .eventually(&format!("there are {count} dead letters"), async || {
-            Ok(stage.bus.dead_letters(&of.topic, &of.name, 1000).await?.len() == count)
+            Ok(stage
+                .bus
+                .dead_letters(&of.topic, &of.name, 1000)
+                .await?
+                .len()
+                == count)
         })
         .await?;
     Ok(stage.bus.dead_letters(&of.topic, &of.name, 1000).await?)
 }
 
-async fn reject(stage: &Stage<'_>, subscriber: &mut Subscriber, count: usize) -> Result<(), Failure> {
+async fn reject(
+    stage: &Stage<'_>,
+    subscriber: &mut Subscriber,
+    count: usize,
+) -> Result<(), Failure> {
     for _ in 0..count {
         stage.receive(subscriber).await?.reject("of no use").await?;
     }
@@ -33,8 +46,16 @@ pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Fa
     let mut subscriber = stage.subscribe(&subscription).await?;
     let sent = stage.message(Some("a"), 7)?;
     stage.bus.publish(sent.clone()).await?;
-    stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
-    stage.receive(&mut subscriber).await?.reject("of no use: ✗").await?;
+    stage
+        .receive(&mut subscriber)
+        .await?
+        .retry(Duration::ZERO)
+        .await?;
+    stage
+        .receive(&mut subscriber)
+        .await?
+        .reject("of no use: ✗")
+        .await?;
     stage.silence(&mut subscriber).await?;
 
     let letters = dead_letters(stage, &subscription, 1).await?;
@@ -45,7 +66,10 @@ pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Fa
     ensure_eq!(letter.topic, subscription.topic, "the topic");
     ensure_eq!(letter.subscription, subscription.name, "the subscription");
     ensure!(!letter.position.is_empty(), "the position is not told");
-    let backlog = stage.bus.backlog(&subscription.topic, &subscription.name).await?;
+    let backlog = stage
+        .bus
+        .backlog(&subscription.topic, &subscription.name)
+        .await?;
     ensure_eq!(backlog.dead, 1, "the dead letters in the backlog");
     Ok(())
 }
@@ -54,7 +78,11 @@ pub(super) async fn a_rejected_head_frees_its_key(stage: &Stage<'_>) -> Result<(
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     stage.publish(Some("a"), 0..3).await?;
     reject(stage, &mut subscriber, 1).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [1, 2], "the rest of the key");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 2).await?,
+        [1, 2],
+        "the rest of the key"
+    );
     Ok(())
 }
 
@@ -64,11 +92,23 @@ pub(super) async fn each_subscription_has_its_own(stage: &Stage<'_>) -> Result<(
     let mut second = stage.subscribe(&other).await?;
     stage.publish(Some("a"), [1]).await?;
     reject(stage, &mut first, 1).await?;
-    ensure_eq!(stage.take_all(&mut second, 1).await?, [1], "what the other subscription saw");
+    ensure_eq!(
+        stage.take_all(&mut second, 1).await?,
+        [1],
+        "what the other subscription saw"
+    );
     dead_letters(stage, &one, 1).await?;
     dead_letters(stage, &other, 0).await?;
-    ensure_eq!(stage.bus.redrive(&one.topic, &one.name, 10).await?, 1, "how many were redriven");
-    ensure_eq!(stage.take_all(&mut first, 1).await?, [1], "what was redriven");
+    ensure_eq!(
+        stage.bus.redrive(&one.topic, &one.name, 10).await?,
+        1,
+        "how many were redriven"
+    );
+    ensure_eq!(
+        stage.take_all(&mut first, 1).await?,
+        [1],
+        "what was redriven"
+    );
     stage.silence(&mut second).await
 }
 
@@ -79,7 +119,10 @@ pub(super) async fn redrive_keeps_the_order_per_key(stage: &Stage<'_>) -> Result
     stage.publish(Some("b"), 10..15).await?;
     reject(stage, &mut subscriber, 10).await?;
     dead_letters(stage, &subscription, 10).await?;
-    let redriven = stage.bus.redrive(&subscription.topic, &subscription.name, 100).await?;
+    let redriven = stage
+        .bus
+        .redrive(&subscription.topic, &subscription.name, 100)
+        .await?;
     ensure_eq!(redriven, 10, "how many were redriven");
     let seen = stage.take_all(&mut subscriber, 10).await?;
     let (a, b): (Vec<u64>, Vec<u64>) = seen.into_iter().partition(|n| *n < 10);
@@ -94,10 +137,17 @@ pub(super) async fn a_redriven_message_starts_again(stage: &Stage<'_>) -> Result
     let mut subscriber = stage.subscribe(&subscription).await?;
     let sent = stage.message(Some("a"), 1)?;
     stage.bus.publish(sent.clone()).await?;
-    stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
+    stage
+        .receive(&mut subscriber)
+        .await?
+        .retry(Duration::ZERO)
+        .await?;
     reject(stage, &mut subscriber, 1).await?;
     dead_letters(stage, &subscription, 1).await?;
-    stage.bus.redrive(&subscription.topic, &subscription.name, 1).await?;
+    stage
+        .bus
+        .redrive(&subscription.topic, &subscription.name, 1)
+        .await?;
     let delivery = stage.receive(&mut subscriber).await?;
     ensure_eq!(delivery.attempt(), 1, "the attempt after a redrive");
     ensure_eq!(*delivery.message(), sent, "the message redriven");
@@ -111,20 +161,33 @@ pub(super) async fn redrive_takes_the_oldest_first(stage: &Stage<'_>) -> Result<
     stage.publish(Some("a"), 0..4).await?;
     reject(stage, &mut subscriber, 4).await?;
     dead_letters(stage, &subscription, 4).await?;
-    let redriven = stage.bus.redrive(&subscription.topic, &subscription.name, 2).await?;
+    let redriven = stage
+        .bus
+        .redrive(&subscription.topic, &subscription.name, 2)
+        .await?;
     ensure_eq!(redriven, 2, "how many were redriven");
-    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [0, 1], "the oldest");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 2).await?,
+        [0, 1],
+        "the oldest"
+    );
     let letters = dead_letters(stage, &subscription, 2).await?;
     let left: Result<Vec<u64>, Failure> = letters.iter().map(letter_number).collect();
     ensure_eq!(left?, [2, 3], "what is left");
-    let oldest = stage.bus.dead_letters(&subscription.topic, &subscription.name, 1).await?;
+    let oldest = stage
+        .bus
+        .dead_letters(&subscription.topic, &subscription.name, 1)
+        .await?;
     ensure_eq!(oldest.len(), 1, "a list limited to one");
     ensure_eq!(letter_number(&oldest[0])?, 2, "the oldest of the list");
     Ok(())
 }
 
 fn letter_number(letter: &DeadLetter) -> Result<u64, Failure> {
-    let message = letter.body.as_ref().map_err(|bytes| Failure::new(bytes.reason.clone()))?;
+    let message = letter
+        .body
+        .as_ref()
+        .map_err(|bytes| Failure::new(bytes.reason.clone()))?;
     number_of(message)
 }
 
@@ -134,18 +197,34 @@ pub(super) async fn purge_forgets(stage: &Stage<'_>) -> Result<(), Failure> {
     stage.publish(Some("a"), 0..3).await?;
     reject(stage, &mut subscriber, 3).await?;
     dead_letters(stage, &subscription, 3).await?;
-    let purged = stage.bus.purge_dead_letters(&subscription.topic, &subscription.name).await?;
+    let purged = stage
+        .bus
+        .purge_dead_letters(&subscription.topic, &subscription.name)
+        .await?;
     ensure_eq!(purged, 3, "how many were purged");
     dead_letters(stage, &subscription, 0).await?;
-    ensure_eq!(stage.bus.redrive(&subscription.topic, &subscription.name, 10).await?, 0, "what is left to redrive");
+    ensure_eq!(
+        stage
+            .bus
+            .redrive(&subscription.topic, &subscription.name, 10)
+            .await?,
+        0,
+        "what is left to redrive"
+    );
     stage.silence(&mut subscriber).await
 }
 
-pub(super) async fn undecodable_bytes_are_kept_as_they_are(stage: &Stage<'_>) -> Result<(), Failure> {
+pub(super) async fn undecodable_bytes_are_kept_as_they_are(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
     let subscription = stage.subscription();
     let mut subscriber = stage.subscribe(&subscription).await?;
     let garbage = Bytes::from_static(b"\xff\x00 this is no event {");
-    if !stage.factory.put_bytes(&stage.topic, garbage.clone()).await? {
+    if !stage
+        .factory
+        .put_bytes(&stage.topic, garbage.clone())
+        .await?
+    {
         return Err(Failure::inapplicable());
     }
     stage.publish(Some("a"), [1]).await?;
@@ -158,6 +237,10 @@ pub(super) async fn undecodable_bytes_are_kept_as_they_are(stage: &Stage<'_>) ->
         return Err(Failure::new("the bytes became an event"));
     };
     ensure_eq!(kept.payload, Some(garbage), "the bytes kept");
-    ensure!(letters[0].reason.starts_with("undecodable: "), "the reason is {:?}", letters[0].reason);
+    ensure!(
+        letters[0].reason.starts_with("undecodable: "),
+        "the reason is {:?}",
+        letters[0].reason
+    );
     Ok(())
 }

@@ -12,13 +12,23 @@ use crate::backend::{Feed, Incoming, Settlement};
 use crate::error::ErrorKind;
 use crate::subscription::{Order, Start};
 
-pub(super) async fn every_subscription_sees_every_message(stage: &Stage<'_>) -> Result<(), Failure> {
+pub(super) async fn every_subscription_sees_every_message(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
     let mut first = stage.subscribe(&stage.subscription()).await?;
     let mut second = stage.subscribe(&stage.subscription()).await?;
     stage.publish(Some("a"), 0..10).await?;
     let expected: Vec<u64> = (0..10).collect();
-    ensure_eq!(stage.take_all(&mut first, 10).await?, expected, "what the first subscription saw");
-    ensure_eq!(stage.take_all(&mut second, 10).await?, expected, "what the second subscription saw");
+    ensure_eq!(
+        stage.take_all(&mut first, 10).await?,
+        expected,
+        "what the first subscription saw"
+    );
+    ensure_eq!(
+        stage.take_all(&mut second, 10).await?,
+        expected,
+        "what the second subscription saw"
+    );
     Ok(())
 }
 
@@ -38,7 +48,8 @@ pub(super) async fn members_share_the_messages(stage: &Stage<'_>) -> Result<(), 
             }
         };
         let next = timeout(stage.factory.patience(), next).await;
-        let next = next.map_err(|_| Failure::new(format!("only {} of 40 messages came", seen.len())))?;
+        let next =
+            next.map_err(|_| Failure::new(format!("only {} of 40 messages came", seen.len())))?;
         let delivery = next?.ok_or_else(|| Failure::new("a member ended"))?;
         let number = number(&delivery)?;
         delivery.ack().await?;
@@ -57,7 +68,11 @@ pub(super) async fn what_was_acked_stays_away(stage: &Stage<'_>) -> Result<(), F
     let mut subscriber = stage.subscribe(&subscription).await?;
     stage.silence(&mut subscriber).await?;
     stage.publish(Some("a"), [3]).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 1).await?, [3], "what came after");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [3],
+        "what came after"
+    );
     Ok(())
 }
 
@@ -84,7 +99,10 @@ pub(super) async fn a_retry_is_never_early(stage: &Stage<'_>) -> Result<(), Fail
     delivery.retry(AFTER).await?;
     let delivery = stage.receive(&mut subscriber).await?;
     let waited = asked.elapsed();
-    ensure!(waited >= AFTER, "a retry after {AFTER:?} came after {waited:?}");
+    ensure!(
+        waited >= AFTER,
+        "a retry after {AFTER:?} came after {waited:?}"
+    );
     delivery.ack().await?;
     Ok(())
 }
@@ -95,12 +113,17 @@ pub(super) async fn a_dropped_delivery_comes_back(stage: &Stage<'_>) -> Result<(
     drop(stage.receive(&mut subscriber).await?);
     let delivery = stage.receive(&mut subscriber).await?;
     ensure_eq!(number(&delivery)?, 1, "the message dropped");
-    ensure!(delivery.attempt() >= 2, "a dropped delivery counts as an attempt");
+    ensure!(
+        delivery.attempt() >= 2,
+        "a dropped delivery counts as an attempt"
+    );
     delivery.ack().await?;
     stage.silence(&mut subscriber).await
 }
 
-pub(super) async fn what_was_unsettled_at_close_comes_back(stage: &Stage<'_>) -> Result<(), Failure> {
+pub(super) async fn what_was_unsettled_at_close_comes_back(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
     let subscription = stage.subscription();
     let mut subscriber = stage.subscribe(&subscription).await?;
     for n in 0..6 {
@@ -110,7 +133,11 @@ pub(super) async fn what_was_unsettled_at_close_comes_back(stage: &Stage<'_>) ->
     subscriber.close().await;
     drop(held);
     let mut subscriber = stage.subscribe(&subscription).await?;
-    let seen: BTreeSet<u64> = stage.take_all(&mut subscriber, 6).await?.into_iter().collect();
+    let seen: BTreeSet<u64> = stage
+        .take_all(&mut subscriber, 6)
+        .await?
+        .into_iter()
+        .collect();
     ensure_eq!(seen, (0..6).collect(), "what came back");
     Ok(())
 }
@@ -121,7 +148,10 @@ pub(super) async fn settlements_come_in_any_order(stage: &Stage<'_>) -> Result<(
     stage.publish(None, 0..12).await?;
     let mut held = stage.receive_all(&mut subscriber, 12).await?;
     // Odd ones first, backwards; then the others.
-    while let Some(at) = held.iter().rposition(|delivery| number(delivery).is_ok_and(|n| n % 2 == 1)) {
+    while let Some(at) = held
+        .iter()
+        .rposition(|delivery| number(delivery).is_ok_and(|n| n % 2 == 1))
+    {
         held.remove(at).ack().await?;
     }
     for delivery in held {
@@ -138,19 +168,28 @@ pub(super) async fn another_task_settles(stage: &Stage<'_>) -> Result<(), Failur
     let delivery = stage.receive(&mut subscriber).await?;
     let settled = tokio::spawn(delivery.ack());
     settled.await??;
-    ensure_eq!(stage.take_all(&mut subscriber, 1).await?, [1], "what came after");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [1],
+        "what came after"
+    );
     Ok(())
 }
 
 pub(super) async fn waiting_can_be_cancelled(stage: &Stage<'_>) -> Result<(), Failure> {
-    let mut subscriber = stage.subscribe(&stage.subscription().max_in_flight(2)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().max_in_flight(2))
+        .await?;
     let deadline = Instant::now() + stage.factory.patience();
     for n in 0..20 {
         stage.publish(Some(&format!("key-{}", n % 4)), [n]).await?;
     }
     let mut seen = BTreeSet::new();
     while seen.len() < 20 {
-        ensure!(Instant::now() < deadline, "only {seen:?} came between cancelled calls");
+        ensure!(
+            Instant::now() < deadline,
+            "only {seen:?} came between cancelled calls"
+        );
         let Ok(next) = timeout(Duration::from_millis(1), subscriber.next()).await else {
             continue;
         };
@@ -164,7 +203,9 @@ pub(super) async fn waiting_can_be_cancelled(stage: &Stage<'_>) -> Result<(), Fa
 }
 
 pub(super) async fn no_more_in_flight_than_agreed(stage: &Stage<'_>) -> Result<(), Failure> {
-    let mut subscriber = stage.subscribe(&stage.subscription().max_in_flight(5)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().max_in_flight(5))
+        .await?;
     for n in 0..12 {
         stage.publish(Some(&format!("key-{n}")), [n]).await?;
     }
@@ -197,7 +238,9 @@ pub(super) async fn unordered_runs_one_key_in_parallel(stage: &Stage<'_>) -> Res
 
 pub(super) async fn earliest_sees_what_came_before(stage: &Stage<'_>) -> Result<(), Failure> {
     stage.publish(Some("a"), 0..3).await?;
-    let mut subscriber = stage.subscribe(&stage.subscription().start(Start::Earliest)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().start(Start::Earliest))
+        .await?;
     stage.publish(Some("a"), 3..5).await?;
     let seen = stage.take_all(&mut subscriber, 5).await?;
     ensure_eq!(seen, [0, 1, 2, 3, 4], "what an earliest subscription saw");
@@ -208,11 +251,21 @@ pub(super) async fn latest_sees_only_what_comes_after(stage: &Stage<'_>) -> Resu
     // With another subscription there, so that the first messages have somewhere to go on every backend.
     let mut other = stage.subscribe(&stage.subscription()).await?;
     stage.publish(Some("a"), 0..3).await?;
-    let mut subscriber = stage.subscribe(&stage.subscription().start(Start::Latest)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().start(Start::Latest))
+        .await?;
     stage.publish(Some("a"), 3..5).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [3, 4], "what a latest subscription saw");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 2).await?,
+        [3, 4],
+        "what a latest subscription saw"
+    );
     stage.silence(&mut subscriber).await?;
-    ensure_eq!(stage.take_all(&mut other, 5).await?, [0, 1, 2, 3, 4], "what the other saw");
+    ensure_eq!(
+        stage.take_all(&mut other, 5).await?,
+        [0, 1, 2, 3, 4],
+        "what the other saw"
+    );
     Ok(())
 }
 
@@ -222,15 +275,29 @@ pub(super) async fn a_receipt_settles_once(stage: &Stage<'_>) -> Result<(), Fail
     let settler = feed.settler();
     let first = receive_raw(stage, feed.as_mut()).await?;
     settler.settle(first.receipt, Settlement::Ack).await?;
-    for again in [Settlement::Ack, Settlement::Retry { after: Duration::ZERO }] {
+    for again in [
+        Settlement::Ack,
+        Settlement::Retry {
+            after: Duration::ZERO,
+        },
+    ] {
         let Err(error) = settler.settle(first.receipt, again.clone()).await else {
-            return Err(Failure::new(format!("settled a second time with {again:?}")));
+            return Err(Failure::new(format!(
+                "settled a second time with {again:?}"
+            )));
         };
-        ensure_eq!(error.kind(), ErrorKind::LeaseLost, "the error of a second settlement");
+        ensure_eq!(
+            error.kind(),
+            ErrorKind::LeaseLost,
+            "the error of a second settlement"
+        );
     }
     settler.release(first.receipt);
     let second = receive_raw(stage, feed.as_mut()).await?;
-    ensure!(second.position != first.position, "a settled message came back");
+    ensure!(
+        second.position != first.position,
+        "a settled message came back"
+    );
     settler.settle(second.receipt, Settlement::Ack).await?;
     feed.close().await;
     Ok(())
@@ -243,11 +310,20 @@ pub(super) async fn a_receipt_taken_over_is_refused(stage: &Stage<'_>) -> Result
     let first = receive_raw(stage, feed.as_mut()).await?;
     settler.release(first.receipt);
     let second = receive_raw(stage, feed.as_mut()).await?;
-    ensure!(second.receipt != first.receipt, "two deliveries share one receipt");
+    ensure!(
+        second.receipt != first.receipt,
+        "two deliveries share one receipt"
+    );
     let Err(error) = settler.settle(first.receipt, Settlement::Ack).await else {
-        return Err(Failure::new("a delivery taken over was settled by its former holder"));
+        return Err(Failure::new(
+            "a delivery taken over was settled by its former holder",
+        ));
     };
-    ensure_eq!(error.kind(), ErrorKind::LeaseLost, "the error of the former holder");
+    ensure_eq!(
+        error.kind(),
+        ErrorKind::LeaseLost,
+        "the error of the former holder"
+    );
     settler.settle(second.receipt, Settlement::Ack).await?;
     feed.close().await;
     Ok(())

@@ -12,12 +12,18 @@ pub struct Failure {
 impl Failure {
     /// A failure in words.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), inapplicable: false }
+        Self {
+            text: text.into(),
+            inapplicable: false,
+        }
     }
 
     /// Not a failure: the factory lacks what the case needs.
     pub(super) fn inapplicable() -> Self {
-        Self { text: "the factory has no way to do this".to_owned(), inapplicable: true }
+        Self {
+            text: "the factory has no way to do this".to_owned(),
+            inapplicable: true,
+        }
     }
 
     pub(super) fn is_inapplicable(&self) -> bool {

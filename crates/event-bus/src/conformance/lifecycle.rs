@@ -18,7 +18,11 @@ pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Fail
         let expected = Backlog::new(waiting, in_flight, dead);
         stage
             .eventually(&format!("the backlog is {expected:?}"), async || {
-                Ok(stage.bus.backlog(&subscription.topic, &subscription.name).await? == expected)
+                Ok(stage
+                    .bus
+                    .backlog(&subscription.topic, &subscription.name)
+                    .await?
+                    == expected)
             })
             .await
     };
@@ -37,7 +41,10 @@ pub(super) async fn check_tells_that_it_works(stage: &Stage<'_>) -> Result<(), F
     stage.bus.check().await?;
     let bus = stage.connect().await?;
     bus.close(stage.factory.patience()).await?;
-    ensure!(bus.check().await.is_err(), "a closed bus says that it works");
+    ensure!(
+        bus.check().await.is_err(),
+        "a closed bus says that it works"
+    );
     Ok(())
 }
 
@@ -49,8 +56,14 @@ pub(super) async fn close_ends_every_subscriber(stage: &Stage<'_>) -> Result<(),
     // The first poll of `waiting` may come before or after: both must end.
     bus.close(stage.factory.patience()).await?;
     let ended = timeout(stage.factory.patience(), waiting).await;
-    ensure!(ended.map_err(|_| Failure::new("a waiting subscriber did not end"))???, "it was given a delivery");
-    ensure!(busy.next().await?.is_none(), "a subscriber of a closed bus goes on");
+    ensure!(
+        ended.map_err(|_| Failure::new("a waiting subscriber did not end"))???,
+        "it was given a delivery"
+    );
+    ensure!(
+        busy.next().await?.is_none(),
+        "a subscriber of a closed bus goes on"
+    );
     let again = subscribe(&bus, &stage.subscription()).await;
     ensure!(again.is_err(), "a closed bus can be subscribed to");
     Ok(())
@@ -68,7 +81,9 @@ pub(super) async fn close_waits_for_what_is_in_flight(stage: &Stage<'_>) -> Resu
     let early = timeout(stage.factory.watch(), &mut closed).await;
     ensure!(early.is_err(), "it closed with a delivery in flight");
     delivery.ack().await?;
-    timeout(patience, closed).await.map_err(|_| Failure::new("it did not close"))???;
+    timeout(patience, closed)
+        .await
+        .map_err(|_| Failure::new("it did not close"))???;
     Ok(())
 }
 
@@ -104,12 +119,20 @@ pub(super) async fn progress_survives_a_new_connection(stage: &Stage<'_>) -> Res
     let subscription = stage.subscription();
     let mut subscriber = subscribe(&before, &subscription).await?;
     stage.publish(Some("a"), 0..10).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 6).await?, (0..6).collect::<Vec<_>>(), "the first");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 6).await?,
+        (0..6).collect::<Vec<_>>(),
+        "the first"
+    );
     subscriber.close().await;
     before.close(stage.factory.patience()).await?;
     let after = stage.connect().await?;
     let mut subscriber = subscribe(&after, &subscription).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 4).await?, (6..10).collect::<Vec<_>>(), "the rest");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 4).await?,
+        (6..10).collect::<Vec<_>>(),
+        "the rest"
+    );
     stage.silence(&mut subscriber).await
 }
 
@@ -119,14 +142,22 @@ pub(super) async fn attempts_survive_a_new_connection(stage: &Stage<'_>) -> Resu
     let mut subscriber = subscribe(&before, &subscription).await?;
     stage.publish(Some("a"), [1]).await?;
     for _ in 0..2 {
-        stage.receive(&mut subscriber).await?.retry(Duration::ZERO).await?;
+        stage
+            .receive(&mut subscriber)
+            .await?
+            .retry(Duration::ZERO)
+            .await?;
     }
     subscriber.close().await;
     before.close(stage.factory.patience()).await?;
     let after = stage.connect().await?;
     let mut subscriber = subscribe(&after, &subscription).await?;
     let delivery = stage.receive(&mut subscriber).await?;
-    ensure_eq!(delivery.attempt(), 3, "the attempt: what was fetched ahead and never received does not count");
+    ensure_eq!(
+        delivery.attempt(),
+        3,
+        "the attempt: what was fetched ahead and never received does not count"
+    );
     delivery.ack().await?;
     Ok(())
 }
@@ -145,11 +176,22 @@ pub(super) async fn a_retry_survives_a_new_connection(stage: &Stage<'_>) -> Resu
     let after = stage.connect().await?;
     let mut subscriber = subscribe(&after, &subscription).await?;
     let delivery = stage.receive(&mut subscriber).await?;
-    ensure_eq!((number(&delivery)?, delivery.attempt()), (0, 2), "the retry");
+    ensure_eq!(
+        (number(&delivery)?, delivery.attempt()),
+        (0, 2),
+        "the retry"
+    );
     let waited = asked.elapsed();
-    ensure!(waited >= AFTER, "a retry after {AFTER:?} came after {waited:?}");
+    ensure!(
+        waited >= AFTER,
+        "a retry after {AFTER:?} came after {waited:?}"
+    );
     delivery.ack().await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 1).await?, [1], "the next of the key");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [1],
+        "the next of the key"
+    );
     Ok(())
 }
 
@@ -170,7 +212,8 @@ pub(super) async fn connections_share_a_subscription(stage: &Stage<'_>) -> Resul
             }
         };
         let next = timeout(stage.factory.patience(), next).await;
-        let next = next.map_err(|_| Failure::new(format!("only {} of 30 messages came", seen.len())))?;
+        let next =
+            next.map_err(|_| Failure::new(format!("only {} of 30 messages came", seen.len())))?;
         let delivery = next?.ok_or_else(|| Failure::new("a member ended"))?;
         seen.insert(number(&delivery)?);
         delivery.ack().await?;

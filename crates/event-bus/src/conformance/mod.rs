@@ -158,7 +158,9 @@ pub async fn run(factory: &dyn Factory) -> Report {
 /// When there is no case of this name.
 pub async fn run_case(factory: &dyn Factory, name: &str) -> Outcome {
     let case = CASES.iter().find(|case| case.name == name);
-    case.unwrap_or_else(|| panic!("there is no case {name:?}")).run(factory).await
+    case.unwrap_or_else(|| panic!("there is no case {name:?}"))
+        .run(factory)
+        .await
 }
 
 /// The list of cases, handed to another macro: the one place where a case is registered.

@@ -12,7 +12,9 @@ use super::stage::{Stage, key, number};
 pub(super) async fn keys_keep_their_order(stage: &Stage<'_>) -> Result<(), Failure> {
     const KEYS: u64 = 10;
     const EACH: u64 = 15;
-    let mut subscriber = stage.subscribe(&stage.subscription().max_in_flight(6)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().max_in_flight(6))
+        .await?;
     for n in 0..EACH {
         for k in 0..KEYS {
             stage.publish(Some(&format!("key-{k}")), [n]).await?;
@@ -24,12 +26,20 @@ pub(super) async fn keys_keep_their_order(stage: &Stage<'_>) -> Result<(), Failu
     while settled < KEYS * EACH {
         // Holds up to six, then settles one from the middle: what is in flight overlaps all the time.
         if held.len() < 6
-            && let Ok(delivery) = timeout(Duration::from_millis(20), stage.receive(&mut subscriber)).await
+            && let Ok(delivery) =
+                timeout(Duration::from_millis(20), stage.receive(&mut subscriber)).await
         {
             let delivery = delivery?;
             let (key, number) = (key(&delivery)?, number(&delivery)?);
-            ensure!(!held.contains_key(&key), "{key}: {number} came while another is in flight");
-            ensure_eq!(number, *next.entry(key.clone()).or_default(), "the next of {key}");
+            ensure!(
+                !held.contains_key(&key),
+                "{key}: {number} came while another is in flight"
+            );
+            ensure_eq!(
+                number,
+                *next.entry(key.clone()).or_default(),
+                "the next of {key}"
+            );
             held.insert(key, delivery);
             continue;
         }
@@ -53,26 +63,48 @@ pub(super) async fn a_key_waits_for_its_retry(stage: &Stage<'_>) -> Result<(), F
     let asked = Instant::now();
     delivery.retry(AFTER).await?;
     stage.publish(Some("b"), 10..13).await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 3).await?, [10, 11, 12], "what came meanwhile");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 3).await?,
+        [10, 11, 12],
+        "what came meanwhile"
+    );
     let delivery = stage.receive(&mut subscriber).await?;
-    ensure_eq!((number(&delivery)?, delivery.attempt()), (0, 2), "the retry");
+    ensure_eq!(
+        (number(&delivery)?, delivery.attempt()),
+        (0, 2),
+        "the retry"
+    );
     ensure!(asked.elapsed() >= AFTER, "the retry was early");
     delivery.ack().await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 2).await?, [1, 2], "the rest of the key");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 2).await?,
+        [1, 2],
+        "the rest of the key"
+    );
     Ok(())
 }
 
 pub(super) async fn a_waiting_key_delays_no_other(stage: &Stage<'_>) -> Result<(), Failure> {
-    let mut subscriber = stage.subscribe(&stage.subscription().max_in_flight(4)).await?;
+    let mut subscriber = stage
+        .subscribe(&stage.subscription().max_in_flight(4))
+        .await?;
     // Many more of the waiting key than may be in flight, before the others.
     stage.publish(Some("slow"), 0..50).await?;
     stage.publish(Some("quick"), 100..110).await?;
     let slow = stage.receive(&mut subscriber).await?;
     ensure_eq!(number(&slow)?, 0, "the first of the slow key");
     let quick = stage.take_all(&mut subscriber, 10).await?;
-    ensure_eq!(quick, (100..110).collect::<Vec<_>>(), "the quick key, while the slow one waits");
+    ensure_eq!(
+        quick,
+        (100..110).collect::<Vec<_>>(),
+        "the quick key, while the slow one waits"
+    );
     slow.ack().await?;
-    ensure_eq!(stage.take_all(&mut subscriber, 49).await?, (1..50).collect::<Vec<_>>(), "the slow key");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 49).await?,
+        (1..50).collect::<Vec<_>>(),
+        "the slow key"
+    );
     Ok(())
 }
 
@@ -84,7 +116,11 @@ pub(super) async fn a_dropped_delivery_keeps_its_place(stage: &Stage<'_>) -> Res
         ensure_eq!(number(&delivery)?, 0, "the first of the key");
         drop(delivery);
     }
-    ensure_eq!(stage.take_all(&mut subscriber, 3).await?, [0, 1, 2], "the key, from where it was dropped");
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 3).await?,
+        [0, 1, 2],
+        "the key, from where it was dropped"
+    );
     Ok(())
 }
 
@@ -118,7 +154,10 @@ pub(super) async fn members_come_and_go_and_order_stays(stage: &Stage<'_>) -> Re
         let delivery = next?.ok_or_else(|| Failure::new("a member ended"))?;
         let (key, number) = (key(&delivery)?, number(&delivery)?);
         let reached = open.entry(key.clone()).or_default();
-        ensure!(number <= *reached, "{key}: {number} came before {reached} was settled");
+        ensure!(
+            number <= *reached,
+            "{key}: {number} came before {reached} was settled"
+        );
         if step.is_multiple_of(3) {
             drop(delivery);
         } else {

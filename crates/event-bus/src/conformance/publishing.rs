@@ -15,7 +15,8 @@ use crate::message::Message;
 pub(super) async fn attributes_and_data_survive(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
-    let time = DateTime::from_timestamp_millis(1_764_000_000_123).ok_or_else(|| Failure::new("a valid time"))?;
+    let time = DateTime::from_timestamp_millis(1_764_000_000_123)
+        .ok_or_else(|| Failure::new("a valid time"))?;
     let event = CloudEvent::new("/conformance/s%C3%B6urce?x=1", "conformance.case.run.v1")?
         .with_id("an id, with \"quotes\" and ünïcödé ✓")?
         .with_subject("a subject")?
@@ -35,7 +36,11 @@ pub(super) async fn attributes_and_data_survive(stage: &Stage<'_>) -> Result<(),
     let delivery = stage.receive(&mut subscriber).await?;
     ensure_eq!(delivery.attempt(), 1, "the first attempt");
     ensure_eq!(*delivery.message(), sent, "the message");
-    ensure_eq!(delivery.message().event.data(), sent.event.data(), "the data");
+    ensure_eq!(
+        delivery.message().event.data(),
+        sent.event.data(),
+        "the data"
+    );
     delivery.ack().await?;
     Ok(())
 }
@@ -43,15 +48,25 @@ pub(super) async fn attributes_and_data_survive(stage: &Stage<'_>) -> Result<(),
 pub(super) async fn no_data_and_empty_data_differ(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     let event = || CloudEvent::new("/conformance", "conformance.case.run.v1")?.with_key("one");
-    stage.bus.publish(Message::new(stage.topic.clone(), event()?)).await?;
+    stage
+        .bus
+        .publish(Message::new(stage.topic.clone(), event()?))
+        .await?;
     let empty = event()?.with_data("text/plain", Bytes::new())?;
-    stage.bus.publish(Message::new(stage.topic.clone(), empty)).await?;
+    stage
+        .bus
+        .publish(Message::new(stage.topic.clone(), empty))
+        .await?;
 
     let delivery = stage.receive(&mut subscriber).await?;
     ensure_eq!(delivery.message().event.data(), None, "no data");
     delivery.ack().await?;
     let delivery = stage.receive(&mut subscriber).await?;
-    ensure_eq!(delivery.message().event.data(), Some(&Bytes::new()), "empty data");
+    ensure_eq!(
+        delivery.message().event.data(),
+        Some(&Bytes::new()),
+        "empty data"
+    );
     delivery.ack().await?;
     Ok(())
 }
@@ -59,12 +74,21 @@ pub(super) async fn no_data_and_empty_data_differ(stage: &Stage<'_>) -> Result<(
 pub(super) async fn a_large_payload_survives(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     // Under the 256 KiB that the smallest of the brokers takes.
-    let large: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect();
+    let large: Vec<u8> = (0..200_000_u32)
+        .map(|n| u8::try_from(n % 251).unwrap_or_default())
+        .collect();
     let event = CloudEvent::new("/conformance", "conformance.case.run.v1")?
         .with_data("application/octet-stream", large.clone())?;
-    stage.bus.publish(Message::new(stage.topic.clone(), event)).await?;
+    stage
+        .bus
+        .publish(Message::new(stage.topic.clone(), event))
+        .await?;
     let delivery = stage.receive(&mut subscriber).await?;
-    let same = delivery.message().event.data().is_some_and(|data| data[..] == large[..]);
+    let same = delivery
+        .message()
+        .event
+        .data()
+        .is_some_and(|data| data[..] == large[..]);
     ensure!(same, "200 kB came back changed");
     delivery.ack().await?;
     Ok(())
@@ -73,20 +97,28 @@ pub(super) async fn a_large_payload_survives(stage: &Stage<'_>) -> Result<(), Fa
 pub(super) async fn a_batch_reports_every_entry(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     let keys = ["a", "b", "c"];
-    let messages: Result<Vec<_>, _> = (0..90).map(|n| stage.message(Some(keys[(n % 3) as usize]), n)).collect();
+    let messages: Result<Vec<_>, _> = (0..90)
+        .map(|n| stage.message(Some(keys[(n % 3) as usize]), n))
+        .collect();
     let results = stage.bus.publish_batch(messages?).await;
     ensure_eq!(results.len(), 90, "one result per message");
     for result in results {
         result?;
     }
-    ensure!(stage.bus.publish_batch(Vec::new()).await.is_empty(), "nothing published has no result");
+    ensure!(
+        stage.bus.publish_batch(Vec::new()).await.is_empty(),
+        "nothing published has no result"
+    );
 
     let mut last = BTreeMap::new();
     for _ in 0..90 {
         let delivery = stage.receive(&mut subscriber).await?;
         let (key, number) = (key(&delivery)?, number(&delivery)?);
         let before = last.insert(key.clone(), number);
-        ensure!(before < Some(number), "key {key}: {number} came after {before:?}");
+        ensure!(
+            before < Some(number),
+            "key {key}: {number} came after {before:?}"
+        );
         delivery.ack().await?;
     }
     Ok(())
@@ -96,7 +128,11 @@ pub(super) async fn positions_are_told(stage: &Stage<'_>) -> Result<(), Failure>
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     let accepted = stage.bus.publish(stage.message(Some("a"), 1)?).await?;
     let delivery = stage.receive(&mut subscriber).await?;
-    ensure_eq!(accepted.position.as_deref(), Some(delivery.position()), "the position told when published");
+    ensure_eq!(
+        accepted.position.as_deref(),
+        Some(delivery.position()),
+        "the position told when published"
+    );
     delivery.ack().await?;
     Ok(())
 }
@@ -140,7 +176,11 @@ pub(super) async fn a_closed_bus_gives_the_message_back(stage: &Stage<'_>) -> Re
     let Err(error) = bus.publish(sent.clone()).await else {
         return Err(Failure::new("a closed bus took a message"));
     };
-    ensure_eq!(error.kind(), PublishErrorKind::Failed, "what is known of the message");
+    ensure_eq!(
+        error.kind(),
+        PublishErrorKind::Failed,
+        "what is known of the message"
+    );
     ensure_eq!(error.error().kind(), ErrorKind::Closed, "the reason");
     ensure!(!error.is_retryable(), "a closed bus stays closed");
     ensure_eq!(error.into_parts().0, sent, "the message given back");

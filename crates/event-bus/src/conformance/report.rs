@@ -29,7 +29,11 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(case: &'static str, verdict: Verdict, took: Duration) -> Self {
-        Self { case, verdict, took }
+        Self {
+            case,
+            verdict,
+            took,
+        }
     }
 
     /// Whether the backend failed the case.
@@ -40,7 +44,11 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { case, verdict, took } = self;
+        let Self {
+            case,
+            verdict,
+            took,
+        } = self;
         match verdict {
             Verdict::Passed => write!(f, "passed       {case} ({took:.1?})"),
             Verdict::NotClaimed(claim) => write!(f, "not claimed  {case} (needs {claim})"),
@@ -70,7 +78,11 @@ impl Report {
     /// The names of the cases that did not apply.
     pub fn not_claimed(&self) -> Vec<&'static str> {
         let not_claimed = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::NotClaimed(_));
-        self.outcomes.iter().filter(not_claimed).map(|outcome| outcome.case).collect()
+        self.outcomes
+            .iter()
+            .filter(not_claimed)
+            .map(|outcome| outcome.case)
+            .collect()
     }
 }
 
@@ -79,9 +91,16 @@ impl fmt::Display for Report {
         for outcome in &self.outcomes {
             writeln!(f, "{outcome}")?;
         }
-        let failed = self.outcomes.iter().filter(|outcome| outcome.failed()).count();
+        let failed = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.failed())
+            .count();
         let not_claimed = self.not_claimed().len();
         let passed = self.outcomes.len() - failed - not_claimed;
-        write!(f, "{passed} passed, {failed} failed, {not_claimed} not claimed")
+        write!(
+            f,
+            "{passed} passed, {failed} failed, {not_claimed} not claimed"
+        )
     }
 }

@@ -41,13 +41,19 @@ impl<'factory> Stage<'factory> {
     /// Another connection.
     pub(super) async fn connect(&self) -> Result<EventBus, Failure> {
         let bus = self.factory.connect().await?;
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(bus.clone());
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(bus.clone());
         Ok(bus)
     }
 
     /// Closes every connection that the case made.
     pub(super) async fn leave(self) {
-        let others = self.others.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let others = self
+            .others
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         for bus in others.into_iter().chain([self.bus]) {
             // What a case leaves in flight is its own affair.
             let _ = bus.close(Duration::from_millis(1)).await;
@@ -58,10 +64,16 @@ impl<'factory> Stage<'factory> {
     pub(super) fn subscription(&self) -> Subscription {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let name = SubscriptionName::new(format!("s{number}-{}", Uuid::new_v4().simple()));
-        Subscription::new(self.topic.clone(), name.expect("the subscription's name is valid"))
+        Subscription::new(
+            self.topic.clone(),
+            name.expect("the subscription's name is valid"),
+        )
     }
 
-    pub(super) async fn subscribe(&self, subscription: &Subscription) -> Result<Subscriber, Failure> {
+    pub(super) async fn subscribe(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Subscriber, Failure> {
         subscribe(&self.bus, subscription).await
     }
 
@@ -81,7 +93,10 @@ impl<'factory> Stage<'factory> {
         key: Option<&str>,
         numbers: impl IntoIterator<Item = u64>,
     ) -> Result<(), Failure> {
-        let messages: Result<Vec<_>, _> = numbers.into_iter().map(|number| self.message(key, number)).collect();
+        let messages: Result<Vec<_>, _> = numbers
+            .into_iter()
+            .map(|number| self.message(key, number))
+            .collect();
         for result in self.bus.publish_batch(messages?).await {
             result?;
         }
@@ -92,7 +107,8 @@ impl<'factory> Stage<'factory> {
     pub(super) async fn receive(&self, subscriber: &mut Subscriber) -> Result<Delivery, Failure> {
         let patience = self.factory.patience();
         let next = timeout(patience, subscriber.next()).await;
-        let next = next.map_err(|_| Failure::new(format!("no delivery came within {patience:?}")))?;
+        let next =
+            next.map_err(|_| Failure::new(format!("no delivery came within {patience:?}")))?;
         next?.ok_or_else(|| Failure::new("the subscriber ended while the bus was open"))
     }
 
@@ -110,7 +126,11 @@ impl<'factory> Stage<'factory> {
     }
 
     /// The numbers of the next deliveries, each acked before the next.
-    pub(super) async fn take_all(&self, subscriber: &mut Subscriber, count: usize) -> Result<Vec<u64>, Failure> {
+    pub(super) async fn take_all(
+        &self,
+        subscriber: &mut Subscriber,
+        count: usize,
+    ) -> Result<Vec<u64>, Failure> {
         let mut numbers = Vec::with_capacity(count);
         for _ in 0..count {
             let delivery = self.receive(subscriber).await?;
@@ -124,19 +144,28 @@ impl<'factory> Stage<'factory> {
     pub(super) async fn silence(&self, subscriber: &mut Subscriber) -> Result<(), Failure> {
         match timeout(self.factory.watch(), subscriber.next()).await {
             Err(_) | Ok(Ok(None)) => Ok(()),
-            Ok(Ok(Some(delivery))) => Err(Failure::new(format!("a delivery that must not come: {delivery:?}"))),
+            Ok(Ok(Some(delivery))) => Err(Failure::new(format!(
+                "a delivery that must not come: {delivery:?}"
+            ))),
             Ok(Err(error)) => Err(error.into()),
         }
     }
 
     /// Tries until the answer is yes; what a broker counts, it may count late.
-    pub(super) async fn eventually<F>(&self, what: &str, mut yes: impl FnMut() -> F + Send) -> Result<(), Failure>
+    pub(super) async fn eventually<F>(
+        &self,
+        what: &str,
+        mut yes: impl FnMut() -> F + Send,
+    ) -> Result<(), Failure>
     where
         F: Future<Output = Result<bool, Failure>> + Send,
     {
         let deadline = Instant::now() + self.factory.patience();
         while !yes().await? {
-            if timeout_at(deadline, tokio::time::sleep(Duration::from_millis(20))).await.is_err() {
+            if timeout_at(deadline, tokio::time::sleep(Duration::from_millis(20)))
+                .await
+                .is_err()
+            {
                 return Err(Failure::new(format!("it never came about that {what}")));
             }
         }
@@ -144,7 +173,10 @@ impl<'factory> Stage<'factory> {
     }
 }
 
-pub(super) async fn subscribe(bus: &EventBus, subscription: &Subscription) -> Result<Subscriber, Failure> {
+pub(super) async fn subscribe(
+    bus: &EventBus,
+    subscription: &Subscription,
+) -> Result<Subscriber, Failure> {
     Ok(bus.subscribe(subscription.clone()).await?)
 }
 
@@ -154,11 +186,15 @@ pub(super) fn number(delivery: &Delivery) -> Result<u64, Failure> {
 }
 
 pub(super) fn number_of(message: &Message) -> Result<u64, Failure> {
-    let data = message.event.data().ok_or_else(|| Failure::new("a message lost its data"))?;
+    let data = message
+        .event
+        .data()
+        .ok_or_else(|| Failure::new("a message lost its data"))?;
     Ok(std::str::from_utf8(data)?.parse()?)
 }
 
 pub(super) fn key(delivery: &Delivery) -> Result<String, Failure> {
     let key = delivery.message().key();
-    key.map(ToOwned::to_owned).ok_or_else(|| Failure::new("a message lost its key"))
+    key.map(ToOwned::to_owned)
+        .ok_or_else(|| Failure::new("a message lost its key"))
 }

@@ -16,7 +16,10 @@ pub(super) struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { capacity: 100_000, publish_timeout: Duration::from_secs(30) }
+        Self {
+            capacity: 100_000,
+            publish_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -25,7 +28,8 @@ impl Config {
         let default = Self::default();
         let (place, mut settings) = Settings::split("memory", rest);
         if !place.is_empty() {
-            let problem = "a memory bus has no name or path: it is private to who makes it; write memory:";
+            let problem =
+                "a memory bus has no name or path: it is private to who makes it; write memory:";
             return Err(Error::new(ErrorKind::Config, "connect", problem));
         }
         let config = Self {
@@ -45,8 +49,21 @@ mod tests {
     fn settings_and_their_mistakes() {
         assert_eq!(Config::parse("").unwrap().capacity, 100_000);
         let config = Config::parse("?capacity=5&publish_timeout=2s").unwrap();
-        assert_eq!((config.capacity, config.publish_timeout), (5, Duration::from_secs(2)));
-        assert!(Config::parse("somewhere").unwrap_err().to_string().contains("write memory:"));
-        assert!(Config::parse("?capacity=lots").unwrap_err().to_string().contains("capacity"));
+        assert_eq!(
+            (config.capacity, config.publish_timeout),
+            (5, Duration::from_secs(2))
+        );
+        assert!(
+            Config::parse("somewhere")
+                .unwrap_err()
+                .to_string()
+                .contains("write memory:")
+        );
+        assert!(
+            Config::parse("?capacity=lots")
+                .unwrap_err()
+                .to_string()
+                .contains("capacity")
+        );
     }
 }

@@ -37,7 +37,12 @@ pub(super) fn list(
 }
 
 /// Gives the oldest dead letters to the subscription again.
-pub(super) fn redrive(shared: &Shared, topic: &TopicName, name: &SubscriptionName, limit: usize) -> Result<u64, Error> {
+pub(super) fn redrive(
+    shared: &Shared,
+    topic: &TopicName,
+    name: &SubscriptionName,
+    limit: usize,
+) -> Result<u64, Error> {
     let mut state = shared.state();
     let group = state.group("redrive", topic, name)?;
     let count = group.redrive(limit);
@@ -46,7 +51,11 @@ pub(super) fn redrive(shared: &Shared, topic: &TopicName, name: &SubscriptionNam
 }
 
 /// Forgets the dead letters, and makes room.
-pub(super) fn purge(shared: &Shared, topic: &TopicName, name: &SubscriptionName) -> Result<u64, Error> {
+pub(super) fn purge(
+    shared: &Shared,
+    topic: &TopicName,
+    name: &SubscriptionName,
+) -> Result<u64, Error> {
     let mut state = shared.state();
     let purged = state.group("purge_dead_letters", topic, name)?.purge();
     for sequence in &purged {

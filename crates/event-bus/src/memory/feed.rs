@@ -25,7 +25,10 @@ pub(super) struct MemoryFeed {
 }
 
 /// What a look at the subscription found.
-#[expect(clippy::large_enum_variant, reason = "made and matched at once, never stored")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and matched at once, never stored"
+)]
 enum Look {
     Delivery(Incoming),
     Wait(Option<Instant>),
@@ -41,16 +44,25 @@ impl MemoryFeed {
                 return Err(closed("subscribe"));
             }
             let topic = &subscription.topic;
-            let known = state.topics.get(topic).is_some_and(|topic| topic.groups.contains_key(&subscription.name));
+            let known = state
+                .topics
+                .get(topic)
+                .is_some_and(|topic| topic.groups.contains_key(&subscription.name));
             let first = match subscription.start {
                 Start::Earliest => 0,
                 Start::Latest => state.next_sequence(),
             };
-            let behind = if known { 0 } else { state.claim_from(topic, first) };
+            let behind = if known {
+                0
+            } else {
+                state.claim_from(topic, first)
+            };
             let groups = &mut state.topics.entry(topic.clone()).or_default().groups;
             let group = match groups.entry(subscription.name.clone()) {
                 MapEntry::Occupied(group) => group.into_mut(),
-                MapEntry::Vacant(empty) => empty.insert(Group::new(subscription.order, first, behind)),
+                MapEntry::Vacant(empty) => {
+                    empty.insert(Group::new(subscription.order, first, behind))
+                }
             };
             if group.order != subscription.order {
                 let problem = format!(
@@ -61,7 +73,12 @@ impl MemoryFeed {
             }
             Arc::clone(&group.changed)
         };
-        Ok(Self { shared, subscription, changed, load: Arc::default() })
+        Ok(Self {
+            shared,
+            subscription,
+            changed,
+            load: Arc::default(),
+        })
     }
 
     fn look(&self) -> Result<Look, Error> {
@@ -73,14 +90,25 @@ impl MemoryFeed {
             return Ok(Look::Wait(None));
         }
         let gone = || Error::new(ErrorKind::Backend, "receive", "the subscription is gone");
-        let topic = state.topics.get_mut(&self.subscription.topic).ok_or_else(gone)?;
-        let group = topic.groups.get_mut(&self.subscription.name).ok_or_else(gone)?;
+        let topic = state
+            .topics
+            .get_mut(&self.subscription.topic)
+            .ok_or_else(gone)?;
+        let group = topic
+            .groups
+            .get_mut(&self.subscription.name)
+            .ok_or_else(gone)?;
         let Some(taken) = group.take(&topic.log, &self.load) else {
             return Ok(Look::Wait(group.next_due()));
         };
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
         let position = taken.receipt.id.to_string();
-        Ok(Look::Delivery(Incoming::new(Ok(taken.message), taken.attempt, position, taken.receipt)))
+        Ok(Look::Delivery(Incoming::new(
+            Ok(taken.message),
+            taken.attempt,
+            position,
+            taken.receipt,
+        )))
     }
 }
 

@@ -98,7 +98,11 @@ impl Group {
     }
 
     /// The next delivery, if there is one now. What waits already goes before what is still in the log.
-    pub(super) fn take(&mut self, log: &BTreeMap<u64, Entry>, load: &Arc<AtomicUsize>) -> Option<Taken> {
+    pub(super) fn take(
+        &mut self,
+        log: &BTreeMap<u64, Entry>,
+        load: &Arc<AtomicUsize>,
+    ) -> Option<Taken> {
         self.wake_due();
         loop {
             if let Some(sequence) = self.ready.pop_first() {
@@ -120,7 +124,9 @@ impl Group {
 
     /// Whether the receipt names a delivery that is still in somebody's hands.
     pub(super) fn holds(&self, receipt: Receipt) -> bool {
-        self.held.get(&receipt.id).is_some_and(|held| held.fence == receipt.fence)
+        self.held
+            .get(&receipt.id)
+            .is_some_and(|held| held.fence == receipt.fence)
     }
 
     /// Settled for good. The caller has checked that the receipt holds.
@@ -146,7 +152,14 @@ impl Group {
     pub(super) fn bury(&mut self, receipt: Receipt, reason: String) {
         if let Some(item) = self.leave(receipt.id) {
             let rejected_at = Utc::now();
-            self.dead.insert(receipt.id, Dead { item, reason, rejected_at });
+            self.dead.insert(
+                receipt.id,
+                Dead {
+                    item,
+                    reason,
+                    rejected_at,
+                },
+            );
         }
     }
 
@@ -179,12 +192,20 @@ impl Group {
 
     fn enter(&mut self, sequence: u64, key: Option<String>) {
         let key = key.filter(|_| self.order == Order::PerKey);
-        let item = Item { key: key.clone(), attempts: 0, not_before: None };
+        let item = Item {
+            key: key.clone(),
+            attempts: 0,
+            not_before: None,
+        };
         self.items.insert(sequence, item);
         match key {
             None => self.schedule(sequence),
             Some(key) => {
-                self.lanes.entry(key.clone()).or_default().waiting.insert(sequence);
+                self.lanes
+                    .entry(key.clone())
+                    .or_default()
+                    .waiting
+                    .insert(sequence);
                 self.reschedule(&key);
             }
         }
@@ -205,7 +226,11 @@ impl Group {
                 lane.in_flight = true;
             }
         }
-        Taken { message, attempt, receipt: Receipt::new(sequence, fence) }
+        Taken {
+            message,
+            attempt,
+            receipt: Receipt::new(sequence, fence),
+        }
     }
 
     fn let_go(&mut self, sequence: u64) {

@@ -74,8 +74,13 @@ impl Shared {
 impl Memory {
     /// From a URL without its scheme.
     pub(crate) fn connect(rest: &str) -> Result<Self, Error> {
-        let shared = Shared { config: Config::parse(rest)?, ..Shared::default() };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            config: Config::parse(rest)?,
+            ..Shared::default()
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 }
 
@@ -102,7 +107,10 @@ impl Backend for Memory {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Feed>, Error> {
-        Ok(Box::new(MemoryFeed::join(Arc::clone(&self.shared), subscription)?))
+        Ok(Box::new(MemoryFeed::join(
+            Arc::clone(&self.shared),
+            subscription,
+        )?))
     }
 
     async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
@@ -118,11 +126,20 @@ impl Backend for Memory {
         dead_letter::list(&self.shared, topic, name, limit)
     }
 
-    async fn redrive(&self, topic: &TopicName, name: &SubscriptionName, limit: usize) -> Result<u64, Error> {
+    async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<u64, Error> {
         dead_letter::redrive(&self.shared, topic, name, limit)
     }
 
-    async fn purge_dead_letters(&self, topic: &TopicName, name: &SubscriptionName) -> Result<u64, Error> {
+    async fn purge_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error> {
         dead_letter::purge(&self.shared, topic, name)
     }
 
@@ -152,7 +169,11 @@ impl Backend for Memory {
         };
         tokio::time::timeout(within, drained).await.map_err(|_| {
             let left = self.shared.in_flight.load(Ordering::Acquire);
-            Error::new(ErrorKind::Timeout, "close", format!("{left} deliveries were not settled in time"))
+            Error::new(
+                ErrorKind::Timeout,
+                "close",
+                format!("{left} deliveries were not settled in time"),
+            )
         })
     }
 }

@@ -7,7 +7,10 @@ use crate::error::{Error, ErrorKind, PublishError};
 use crate::message::{Accepted, Message};
 
 /// Appends each message when there is room for it, in order.
-pub(super) async fn publish(shared: &Shared, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+pub(super) async fn publish(
+    shared: &Shared,
+    messages: Vec<Message>,
+) -> Vec<Result<Accepted, PublishError>> {
     let deadline = Instant::now() + shared.config.publish_timeout;
     let mut results = Vec::with_capacity(messages.len());
     for message in messages {
@@ -16,7 +19,11 @@ pub(super) async fn publish(shared: &Shared, messages: Vec<Message>) -> Vec<Resu
     results
 }
 
-async fn append(shared: &Shared, message: Message, deadline: Instant) -> Result<Accepted, PublishError> {
+async fn append(
+    shared: &Shared,
+    message: Message,
+    deadline: Instant,
+) -> Result<Accepted, PublishError> {
     loop {
         // Made before the look at the state: what is settled between the look and the wait is not missed.
         let settled = shared.settled.notified();
@@ -32,8 +39,12 @@ async fn append(shared: &Shared, message: Message, deadline: Instant) -> Result<
         }
         if timeout_at(deadline, settled).await.is_err() {
             let capacity = shared.config.capacity;
-            let problem = format!("all {capacity} messages kept are unsettled, and no room came up in time");
-            return Err(PublishError::failed(message, Error::new(ErrorKind::Timeout, "publish", problem)));
+            let problem =
+                format!("all {capacity} messages kept are unsettled, and no room came up in time");
+            return Err(PublishError::failed(
+                message,
+                Error::new(ErrorKind::Timeout, "publish", problem),
+            ));
         }
     }
 }

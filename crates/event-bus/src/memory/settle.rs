@@ -53,7 +53,8 @@ fn later(after: Duration) -> Option<Instant> {
         return None;
     }
     let now = Instant::now();
-    now.checked_add(after).or_else(|| now.checked_add(Duration::from_hours(30 * 365 * 24)))
+    now.checked_add(after)
+        .or_else(|| now.checked_add(Duration::from_hours(30 * 365 * 24)))
 }
 
 #[async_trait]
@@ -64,6 +65,11 @@ impl Settler for MemorySettler {
 
     fn release(&self, receipt: Receipt) {
         // A receipt that no longer holds has nothing to give back.
-        let _ = self.apply(receipt, Settlement::Retry { after: Duration::ZERO });
+        let _ = self.apply(
+            receipt,
+            Settlement::Retry {
+                after: Duration::ZERO,
+            },
+        );
     }
 }

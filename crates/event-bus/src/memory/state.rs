@@ -83,7 +83,10 @@ impl State {
 
     /// One subscription is done with a message.
     pub(super) fn done(&mut self, topic: &TopicName, sequence: u64) {
-        let entry = self.topics.get_mut(topic).and_then(|topic| topic.log.get_mut(&sequence));
+        let entry = self
+            .topics
+            .get_mut(topic)
+            .and_then(|topic| topic.log.get_mut(&sequence));
         if let Some(entry) = entry {
             entry.unsettled -= 1;
             if entry.unsettled == 0 {
@@ -104,14 +107,21 @@ impl State {
         topic: &TopicName,
         name: &SubscriptionName,
     ) -> Result<&mut Group, Error> {
-        let group = self.topics.get_mut(topic).and_then(|topic| topic.groups.get_mut(name));
+        let group = self
+            .topics
+            .get_mut(topic)
+            .and_then(|topic| topic.groups.get_mut(name));
         group.ok_or_else(|| {
             let problem = format!("topic {topic} has no subscription {name}");
             Error::new(ErrorKind::Config, operation, problem)
         })
     }
 
-    pub(super) fn backlog(&mut self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
+    pub(super) fn backlog(
+        &mut self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<Backlog, Error> {
         Ok(self.group("backlog", topic, name)?.backlog())
     }
 
