@@ -9,6 +9,16 @@ use crate::mistakes::Mistakes;
 pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Option<Vec<Ident>> {
     let text = key.value();
     let mut path = Vec::new();
+    if text.is_empty() {
+        mistakes.on(
+            key,
+            format!(
+                "the key is empty: name the field that orders these events; {}",
+                choice(fields)
+            ),
+        );
+        return None;
+    }
     for segment in text.split('.') {
         let Ok(mut ident) = syn::parse_str::<Ident>(segment)
             .or_else(|_| syn::parse_str::<Ident>(&format!("r#{segment}")))
@@ -30,7 +40,7 @@ pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Op
         mistakes.on(
             key,
             format!(
-                "no field `{}` in this struct: {}",
+                "there is no field `{}`: {}",
                 text.split('.').next().unwrap_or(&text),
                 choice(fields)
             ),
@@ -75,7 +85,7 @@ fn choice(fields: &Fields) -> String {
     if usable.is_empty() {
         return "add the field that orders these events, such as `order_id`".to_owned();
     }
-    format!("it has {}", usable.join(", "))
+    format!("this struct has {}", usable.join(", "))
 }
 
 /// Why a field of this type cannot order events. Types whose names say nothing are left to the compiler.

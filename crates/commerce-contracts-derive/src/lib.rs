@@ -13,7 +13,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a struct an event: gives it a name, a version, a topic and an ordering key.
 ///
-/// ```ignore
+/// ```text
 /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
 /// #[event(name = "orders.order.placed", version = 1, topic = "orders", key = "order_id")]
 /// struct OrderPlaced { order_id: OrderId, total: Money }

@@ -7,6 +7,12 @@ const LONGEST: usize = 200;
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     check_length("name", name)?;
     let segments: Vec<&str> = name.split('.').collect();
+    if segments.contains(&"") {
+        return Err(
+            "a segment of the name is empty: write one dot between segments and none at the ends"
+                .to_owned(),
+        );
+    }
     if let Some(segment) = segments.iter().find(|segment| !is_word(segment)) {
         return Err(format!(
             "`{segment}` cannot be a segment of an event name: write lower-case letters, digits and single hyphens, \
@@ -14,9 +20,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     if segments.len() < 2 {
-        return Err(format!(
-            "an event name has two segments or more, where it happened and what happened: `orders.{name}`, for example"
-        ));
+        return Err("an event name has two segments or more, where it happened and what happened, as in `orders.order.created`".to_owned());
     }
     if segments.last().is_some_and(|last| is_version(last)) {
         return Err("leave the version out of the name: `version` is appended to it, as in `orders.order.created.v1`".to_owned());

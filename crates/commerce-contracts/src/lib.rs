@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // The derive macro writes `::commerce_contracts::…`; with this it also works inside this crate.
+#[cfg(feature = "vocabulary")]
 extern crate self as commerce_contracts;
 
 mod attribute;

@@ -1,0 +1,220 @@
+//! Contracts: what a typed event becomes, and how data that breaks its promise is refused.
+#![cfg(all(feature = "derive", feature = "validation"))]
+
+use commerce_contracts::{CloudEvent, DecodeError, Event};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug, PartialEq, Event, Serialize, Deserialize, JsonSchema)]
+#[event(
+    name = "orders.order.placed",
+    version = 3,
+    topic = "orders",
+    key = "order_id"
+)]
+struct OrderPlaced {
+    order_id: String,
+    #[schemars(range(min = 1))]
+    quantity: u32,
+    #[serde(default)]
+    channel: Channel,
+    note: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Channel {
+    #[default]
+    Web,
+    Store,
+}
+
+fn placed() -> OrderPlaced {
+    OrderPlaced {
+        order_id: "A-1".into(),
+        quantity: 2,
+        channel: Channel::Store,
+        note: None,
+    }
+}
+
+fn with(data: &Value) -> CloudEvent {
+    placed()
+        .event()
+        .unwrap()
+        .with_data("application/json", data.to_string())
+        .unwrap()
+}
+
+#[test]
+fn an_event_gets_its_envelope_from_its_contract() {
+    let before = chrono::Utc::now();
+    let event = placed().event().unwrap();
+    assert_eq!(event.event_type(), "orders.order.placed.v3");
+    assert_eq!(
+        (event.source(), event.subject(), event.key()),
+        ("/orders", Some("A-1"), Some("A-1"))
+    );
+    assert_eq!(event.data_content_type(), Some("application/json"));
+    assert_eq!(
+        event.data_schema(),
+        Some("urn:contract:orders.order.placed:v3")
+    );
+    assert!(
+        event
+            .time()
+            .is_some_and(|time| time >= before && time <= chrono::Utc::now())
+    );
+    assert_eq!(
+        uuid::Uuid::parse_str(event.id()).unwrap().get_version_num(),
+        7
+    );
+    assert_ne!(event.id(), placed().event().unwrap().id());
+    assert_eq!(event.decode::<OrderPlaced>(), Ok(placed()));
+}
+
+#[test]
+fn a_key_that_cannot_be_one_is_refused() {
+    for key in ["", "a\nb"] {
+        assert!(
+            OrderPlaced {
+                order_id: key.into(),
+                ..placed()
+            }
+            .event()
+            .is_err(),
+            "{key:?}"
+        );
+    }
+}
+
+#[test]
+fn the_contract_is_made_once_and_keeps_reading_and_writing_apart() {
+    let contract = OrderPlaced::contract();
+    assert!(std::ptr::eq(contract, OrderPlaced::contract()));
+    assert_eq!(
+        (
+            contract.name(),
+            contract.version(),
+            contract.topic(),
+            contract.key()
+        ),
+        ("orders.order.placed", 3, "orders", "order_id")
+    );
+    // Written always, and not required of others: a default fills it in.
+    let required = |schema: &Value| {
+        schema["required"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("channel"))
+    };
+    assert!(required(contract.schema_on_write()));
+    assert!(!required(contract.schema_on_read()));
+    let data = json!({ "order_id": "A-1", "quantity": 1 });
+    assert!(contract.validate(&data).is_ok());
+    assert!(contract.validate_on_write(&data).is_err());
+    assert!(
+        contract
+            .validate_on_write(&serde_json::to_value(placed()).unwrap())
+            .is_ok()
+    );
+}
+
+#[test]
+fn readers_are_open_to_fields_of_later_versions() {
+    let data = json!({ "order_id": "A-1", "quantity": 2, "channel": "store", "gift": true });
+    assert_eq!(with(&data).decode::<OrderPlaced>(), Ok(placed()));
+}
+
+#[test]
+fn every_violation_is_listed_with_its_place_and_without_its_value() {
+    let data =
+        json!({ "order_id": 123_456, "quantity": 0, "channel": "secret", "note": ["secret"] });
+    let Err(DecodeError::Invalid(violations)) = with(&data).decode::<OrderPlaced>() else {
+        panic!("it was accepted");
+    };
+    let mut pointers: Vec<&str> = violations
+        .iter()
+        .map(|violation| violation.pointer.as_str())
+        .collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/channel", "/note", "/order_id", "/quantity"]);
+    let shown = DecodeError::Invalid(violations).to_string();
+    assert!(
+        !shown.contains("secret") && !shown.contains("123456"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("/quantity: value is less than the minimum of 1"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let Err(DecodeError::Invalid(violations)) = with(&json!({})).decode::<OrderPlaced>() else {
+        panic!("it was accepted");
+    };
+    assert_eq!(violations.len(), 2);
+    assert!(
+        violations
+            .to_string()
+            .contains("\"order_id\" is a required property"),
+        "{violations}"
+    );
+}
+
+#[test]
+fn other_events_and_other_data_are_told_apart() {
+    let event = placed().event().unwrap();
+    let other = CloudEvent::new("/orders", "orders.order.placed.v2").unwrap();
+    assert_eq!(
+        other.decode::<OrderPlaced>(),
+        Err(DecodeError::WrongType {
+            expected: "orders.order.placed.v3",
+            found: "orders.order.placed.v2".into()
+        })
+    );
+    let tombstone = CloudEvent::new("/orders", OrderPlaced::TYPE).unwrap();
+    assert_eq!(tombstone.decode::<OrderPlaced>(), Err(DecodeError::NoData));
+    let avro = event.clone().with_data("application/avro", "x").unwrap();
+    assert_eq!(
+        avro.decode::<OrderPlaced>(),
+        Err(DecodeError::NotJson {
+            content_type: "application/avro".into()
+        })
+    );
+    for media_type in [
+        "APPLICATION/JSON",
+        "application/vnd.order+json; charset=utf-8",
+    ] {
+        let data = event.data().unwrap().clone();
+        assert_eq!(
+            event
+                .clone()
+                .with_data(media_type, data)
+                .unwrap()
+                .decode::<OrderPlaced>(),
+            Ok(placed()),
+            "{media_type}"
+        );
+    }
+    let broken = event
+        .with_data("application/json", r#"{"order_id":"#)
+        .unwrap();
+    assert!(matches!(
+        broken.decode::<OrderPlaced>(),
+        Err(DecodeError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn what_the_schema_lets_through_and_the_type_refuses_is_not_quoted() {
+    // The schema does not know the upper bound of u32; the type does.
+    let event = with(&json!({ "order_id": "A-1", "quantity": 5_000_000_000_u64 }));
+    let Err(DecodeError::Malformed { detail }) = event.decode::<OrderPlaced>() else {
+        panic!("it was accepted");
+    };
+    assert_eq!(detail, "a value is not u32");
+}

@@ -1,0 +1,11 @@
+//! What `#[derive(Event)]` accepts, and what it says about what it does not.
+#![cfg(all(feature = "derive", feature = "validation", feature = "vocabulary"))]
+
+#[test]
+fn mistakes_are_shown_where_they_are_with_their_remedy() {
+    let cases = trybuild::TestCases::new();
+    for topic in ["attributes", "key", "name", "shape", "topic", "version"] {
+        cases.compile_fail(format!("tests/ui/{topic}/*.rs"));
+    }
+    cases.pass("tests/ui/pass/*.rs");
+}

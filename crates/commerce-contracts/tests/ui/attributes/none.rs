@@ -1,0 +1,10 @@
+use commerce_contracts::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+struct OrderPlaced {
+    order_id: String,
+}
+
+fn main() {}

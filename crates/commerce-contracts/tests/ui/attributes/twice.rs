@@ -1,0 +1,12 @@
+use commerce_contracts::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "orders.order.placed", version = 1, topic = "orders", key = "order_id")]
+#[event(version = 2)]
+struct OrderPlaced {
+    order_id: String,
+}
+
+fn main() {}
