@@ -1,0 +1,19 @@
+//! Every combination of features of every published crate.
+
+use anyhow::Result;
+
+use super::{Context, tools};
+
+/// Clippy rather than check: it costs little more, and warnings of our own crates are errors without `RUSTFLAGS`, which would
+/// build every dependency anew.
+///
+/// Development dependencies do not count: only the library is checked, and the resolver keeps their features apart. (The
+/// option `--no-dev-deps` would rewrite the manifests while it runs.)
+pub(super) fn check(context: &Context<'_>) -> Result<()> {
+    let mut command = context.tool(tools::CARGO_HACK, "hack")?;
+    command.args(["clippy", "--feature-powerset", "--lib", "--keep-going"]);
+    for package in context.published() {
+        command.args(["--package", &package.name]);
+    }
+    context.execute(command.args(["--", "-D", "warnings"]))
+}

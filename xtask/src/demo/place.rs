@@ -1,0 +1,154 @@
+//! Where a demo runs: a bus and a store that nobody has used before.
+//!
+//! Demos expect topics of their own, so they get servers of their own, beside those of the other tests. On a server that the
+//! environment names they make do with a database and a virtual host of their own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Bus, Store};
+use crate::services::wire::{http, kafka, postgresql, url};
+use crate::services::{self, Availability, Server, Site, Up, Urls};
+use crate::workspace::Workspace;
+
+/// The demo's `--bus` and `--store`; left out, it uses files in its data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) bus: Option<String>,
+    pub(crate) store: Option<String>,
+}
+
+/// Servers for demos.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    site: Site,
+    urls: Urls,
+    started: BTreeSet<Server>,
+    places: u32,
+}
+
+impl Stage {
+    /// No server is started before a place needs it.
+    pub(crate) fn new(workspace: &Workspace) -> Result<Self> {
+        let directory: PathBuf = workspace.services_directory().join("demo");
+        let site = Site::open_in(workspace, &directory)?;
+        Ok(Self {
+            site,
+            urls: Urls::new(),
+            started: BTreeSet::new(),
+            places: 0,
+        })
+    }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// A fresh place; starts the servers it needs.
+    pub(crate) fn place(&mut self, bus: Bus, store: Store) -> Result<Place> {
+        self.places += 1;
+        let name = format!("demo_{}_{}", std::process::id(), self.places);
+        for server in bus.server().into_iter().chain(store.server()) {
+            self.need(server)?;
+        }
+        let bus = match bus {
+            Bus::Memory => Some("memory:".to_owned()),
+            Bus::Sqlite => None,
+            Bus::RabbitMq => Some(self.virtual_host(&name)?),
+            Bus::Kafka => Some(self.kafka()?),
+        };
+        let store = match store {
+            Store::Sqlite => None,
+            Store::PostgreSql => {
+                let address = self.url("DATABASE_URL")?;
+                postgresql::create_database(address, &name)?;
+                Some(url::with_path(address, &name)?)
+            }
+        };
+        Ok(Place { bus, store })
+    }
+
+    /// Stops the servers started for demos.
+    pub(crate) fn close(self) -> Result<()> {
+        let started: Vec<Server> = self.started.into_iter().collect();
+        if started.is_empty() {
+            Ok(())
+        } else {
+            services::down(&self.site, &started)
+        }
+    }
+
+    fn need(&mut self, server: Server) -> Result<()> {
+        if self.started.contains(&server) {
+            return Ok(());
+        }
+        let report = services::up(
+            &self.site,
+            &Up {
+                servers: vec![server],
+                kafka_nodes: None,
+            },
+        )?;
+        self.started.extend(report.started());
+        self.urls.extend(report.urls());
+        match report.servers.into_iter().next() {
+            Some((_, Availability::Up { .. }, _)) => Ok(()),
+            Some((_, Availability::Missing(missing), _)) => {
+                bail!("{} cannot be had: {}", server.name(), missing.reason)
+            }
+            Some((_, Availability::Failed(error), _)) => {
+                Err(error.context(format!("{} does not start", server.name())))
+            }
+            None => bail!("{} was not started", server.name()),
+        }
+    }
+
+    fn url(&self, variable: &str) -> Result<&str> {
+        self.urls
+            .get(variable)
+            .map(String::as_str)
+            .with_context(|| format!("{variable} is not known"))
+    }
+
+    fn kafka(&self) -> Result<String> {
+        let address = self.url("KAFKA_URL")?;
+        // Nobody else's topics are there if it was started here.
+        if self.started.contains(&Server::Kafka) {
+            kafka::wipe(address)?;
+        }
+        Ok(address.to_owned())
+    }
+
+    fn virtual_host(&self, name: &str) -> Result<String> {
+        let address = self.url("AMQP_URL")?;
+        let Ok(management) = self.url("AMQP_MANAGEMENT_URL") else {
+            return Ok(address.to_owned());
+        };
+        let management = url::Url::parse(management, 15672)?;
+        let user = url::Url::parse(address, 5672)?
+            .user
+            .unwrap_or_else(|| "guest".to_owned());
+        let everything = r#"{"configure":".*","write":".*","read":".*"}"#;
+        for (path, body) in [
+            (format!("/api/vhosts/{name}"), "{}"),
+            (format!("/api/permissions/{name}/{user}"), everything),
+        ] {
+            let answer = http::request(
+                &management,
+                "PUT",
+                &path,
+                &[("Content-Type", "application/json")],
+                body,
+            )?;
+            ensure!(
+                matches!(answer.status, 201 | 204),
+                "PUT {path} was answered with status {}: {}",
+                answer.status,
+                answer.body
+            );
+        }
+        url::with_path(address, name)
+    }
+}

@@ -1,0 +1,209 @@
+//! The suites, as data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::tally::Row;
+use crate::demo::{Bus, Demo, Killed, Orders, Stage, Store};
+use crate::progress::Task;
+use crate::services::Server;
+use crate::workspace::Workspace;
+
+/// One line of `cargo xtask test --list`.
+#[derive(Debug)]
+pub(super) struct Suite {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// Servers that must be up before it starts.
+    pub(super) needs: &'static [Server],
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// `cargo test`.
+    Workspace,
+    /// The platform's demo, on servers of its own.
+    Demo(DemoPlan),
+}
+
+#[derive(Debug)]
+pub(super) struct DemoPlan {
+    bus: Bus,
+    store: Store,
+    orders: Source,
+    /// Kill it after so long and resume it.
+    kill_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Sample,
+    Olist,
+}
+
+/// As many as the built-in sample has at least.
+const SAMPLE: u32 = 300;
+
+pub(super) const SUITES: &[Suite] = &[
+    Suite {
+        name: "workspace",
+        about: "unit, integration and documentation tests of every crate and service",
+        needs: &Server::ALL,
+        work: Work::Workspace,
+    },
+    demo(
+        "demo-memory",
+        "the demo, bus in memory, SQLite",
+        Bus::Memory,
+        Store::Sqlite,
+        Source::Sample,
+    ),
+    demo(
+        "demo-sqlite",
+        "the demo, everything in SQLite",
+        Bus::Sqlite,
+        Store::Sqlite,
+        Source::Sample,
+    ),
+    Suite {
+        name: "demo-sqlite-resume",
+        about: "the demo on SQLite, killed in the middle and resumed",
+        needs: &[],
+        work: Work::Demo(DemoPlan {
+            bus: Bus::Sqlite,
+            store: Store::Sqlite,
+            orders: Source::Sample,
+            kill_after: Some(Duration::from_secs(3)),
+        }),
+    },
+    demo(
+        "demo-sqlite-olist",
+        "the demo on SQLite with the Olist orders",
+        Bus::Sqlite,
+        Store::Sqlite,
+        Source::Olist,
+    ),
+    demo(
+        "demo-rabbitmq",
+        "the demo, RabbitMQ and PostgreSQL",
+        Bus::RabbitMq,
+        Store::PostgreSql,
+        Source::Sample,
+    ),
+    demo(
+        "demo-kafka",
+        "the demo, Kafka and PostgreSQL",
+        Bus::Kafka,
+        Store::PostgreSql,
+        Source::Sample,
+    ),
+    demo(
+        "demo-kafka-olist",
+        "the demo on Kafka and PostgreSQL with the Olist orders",
+        Bus::Kafka,
+        Store::PostgreSql,
+        Source::Olist,
+    ),
+];
+
+const fn demo(
+    name: &'static str,
+    about: &'static str,
+    bus: Bus,
+    store: Store,
+    orders: Source,
+) -> Suite {
+    Suite {
+        name,
+        about,
+        needs: &[],
+        work: Work::Demo(DemoPlan {
+            bus,
+            store,
+            orders,
+            kill_after: None,
+        }),
+    }
+}
+
+/// Runs a demo; its data is kept if it fails.
+pub(super) fn run_demo(
+    name: &str,
+    plan: &DemoPlan,
+    program: Option<&Path>,
+    stage: &mut Stage,
+    task: &Task,
+    workspace: &Workspace,
+    logs: &Path,
+) -> Row {
+    let orders = match plan.orders {
+        Source::Sample => Orders::Sample(SAMPLE),
+        Source::Olist => match olist(workspace) {
+            Some(directory) => Orders::Olist(directory),
+            None => {
+                return Row::skipped(
+                    name,
+                    "the Olist data is not here: OLIST_DIR does not name its directory",
+                );
+            }
+        },
+    };
+    task.step("running");
+    match attempt(name, plan, &orders, program, stage, logs) {
+        Ok(summary) => Row::passed(name, summary),
+        Err(error) => Row::failed(name, format!("{error:#}")),
+    }
+    .time(task.elapsed())
+}
+
+fn attempt(
+    name: &str,
+    plan: &DemoPlan,
+    orders: &Orders,
+    program: Option<&Path>,
+    stage: &mut Stage,
+    logs: &Path,
+) -> Result<String> {
+    let program = program.context("the platform's program was not built")?;
+    let place = stage.place(plan.bus, plan.store)?;
+    let (data, log) = (logs.join(name), logs.join(format!("{name}.log")));
+    if data.exists() {
+        fs::remove_dir_all(&data)
+            .with_context(|| format!("{} cannot be removed", data.display()))?;
+    }
+    fs::create_dir_all(&data)?;
+    fs::write(&log, "")?;
+    let demo = Demo {
+        program,
+        place: &place,
+        orders,
+        data: &data,
+        log: &log,
+    };
+    let summary = match plan.kill_after {
+        None => demo.run()?,
+        Some(after) => {
+            ensure!(
+                demo.run_until_killed(after)? == Killed::Yes,
+                "it had finished before it could be killed after {after:?}"
+            );
+            demo.resume()?
+        }
+    };
+    fs::remove_dir_all(&data)?;
+    Ok(summary)
+}
+
+/// `OLIST_DIR`, or the data directory beside the repository.
+fn olist(workspace: &Workspace) -> Option<PathBuf> {
+    let named = std::env::var_os("OLIST_DIR").map(PathBuf::from);
+    let directory = named.or_else(|| Some(workspace.root().parent()?.join("shared/data/olist")))?;
+    directory
+        .join("olist_orders_dataset.csv")
+        .is_file()
+        .then_some(directory)
+}
