@@ -17,12 +17,21 @@ fn ours() -> Circuit {
 
 fn others_failsafe() -> impl failsafe::CircuitBreaker {
     let backoff = failsafe::backoff::constant(Duration::from_hours(1));
-    let policy = failsafe::failure_policy::success_rate_over_time_window(0.5, 20, Duration::from_secs(30), backoff);
+    let policy = failsafe::failure_policy::success_rate_over_time_window(
+        0.5,
+        20,
+        Duration::from_secs(30),
+        backoff,
+    );
     failsafe::Config::new().failure_policy(policy).build()
 }
 
 fn others_recloser() -> recloser::Recloser {
-    recloser::Recloser::custom().error_rate(0.5).closed_len(100).open_wait(Duration::from_hours(1)).build()
+    recloser::Recloser::custom()
+        .error_rate(0.5)
+        .closed_len(100)
+        .open_wait(Duration::from_hours(1))
+        .build()
 }
 
 fn call(circuit: &Circuit, failed: bool) {
@@ -66,7 +75,13 @@ fn open(c: &mut Criterion) {
     for _ in 0..1_000 {
         let _ = circuit.call(|| Err::<(), _>(Down));
     }
-    assert!(matches!(circuit.call(|| Err::<(), _>(Down)), Err(recloser::Error::Rejected)), "open");
+    assert!(
+        matches!(
+            circuit.call(|| Err::<(), _>(Down)),
+            Err(recloser::Error::Rejected)
+        ),
+        "open"
+    );
     group.bench_function("recloser", |b| {
         b.iter(|| circuit.call(|| Err::<(), _>(black_box(Down))));
     });

@@ -45,12 +45,18 @@ pub struct AuthorizeError {
 impl AuthorizeError {
     /// The credentials cannot be had: asking again will not help.
     pub fn permanent(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { retryable: false, source: source.into() }
+        Self {
+            retryable: false,
+            source: source.into(),
+        }
     }
 
     /// The credentials cannot be had now: the identity provider is away or busy.
     pub fn temporary(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { retryable: true, source: source.into() }
+        Self {
+            retryable: true,
+            source: source.into(),
+        }
     }
 
     /// Whether a later call may succeed.

@@ -41,7 +41,9 @@ pub(crate) struct Inner {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("origin", &origins::name(&self.inner.entry)).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("origin", &origins::name(&self.inner.entry))
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +108,9 @@ pub struct ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder").field("origin", &origins::name(&self.entry)).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder")
+            .field("origin", &origins::name(&self.entry))
+            .finish_non_exhaustive()
     }
 }
 
@@ -183,7 +187,11 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, Error> {
         Ok(Client {
             inner: Arc::new(Inner {
-                transport: Transport::new(self.connect_timeout, self.longest_body, &self.user_agent)?,
+                transport: Transport::new(
+                    self.connect_timeout,
+                    self.longest_body,
+                    &self.user_agent,
+                )?,
                 origins: Origins::new(self.breaker, self.retry.clone()),
                 entry: self.entry,
                 entry_memory: EntryMemory::new(self.entry_kept_for),
@@ -201,12 +209,15 @@ impl ClientBuilder {
 
 fn parse(url: &str) -> Result<Url, Error> {
     let mistake = |reason: String| Error::new(ErrorKind::Request, reason);
-    let url = Url::parse(url).map_err(|error| mistake(format!("`{url}` is no URL")).because(error))?;
+    let url =
+        Url::parse(url).map_err(|error| mistake(format!("`{url}` is no URL")).because(error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(mistake(format!("`{}` is not an HTTP scheme", url.scheme())));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(mistake("credentials do not belong into a URL; use `auth`".to_owned()));
+        return Err(mistake(
+            "credentials do not belong into a URL; use `auth`".to_owned(),
+        ));
     }
     Ok(url)
 }

@@ -25,17 +25,23 @@ pub(crate) struct EntryMemory {
 
 impl EntryMemory {
     pub(crate) fn new(kept_for: Duration) -> Self {
-        Self { kept_for, kept: Mutex::new(None) }
+        Self {
+            kept_for,
+            kept: Mutex::new(None),
+        }
     }
 
     pub(crate) fn recall(&self) -> Option<Linked> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref().filter(|(since, _)| since.elapsed() < self.kept_for).map(|(_, linked)| linked.clone())
+        kept.as_ref()
+            .filter(|(since, _)| since.elapsed() < self.kept_for)
+            .map(|(_, linked)| linked.clone())
     }
 
     pub(crate) fn keep(&self, linked: &Linked) {
         if !self.kept_for.is_zero() {
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), linked.clone()));
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((Instant::now(), linked.clone()));
         }
     }
 

@@ -66,7 +66,10 @@ impl Error {
             retry_after: None,
             retryable: matches!(
                 kind,
-                ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Transport | ErrorKind::CircuitOpen
+                ErrorKind::Connect
+                    | ErrorKind::Timeout
+                    | ErrorKind::Transport
+                    | ErrorKind::CircuitOpen
             ),
             attempts: 0,
             applied: false,
@@ -175,6 +178,9 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }

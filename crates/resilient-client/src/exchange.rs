@@ -34,13 +34,29 @@ pub(crate) struct Outgoing {
 }
 
 /// Sends until there is an answer below 400, or an error.
-pub(crate) async fn run(client: &Inner, outgoing: &Outgoing, deadline: Instant) -> Result<Reply, Error> {
+pub(crate) async fn run(
+    client: &Inner,
+    outgoing: &Outgoing,
+    deadline: Instant,
+) -> Result<Reply, Error> {
     let name = origins::name(&outgoing.url);
     let trusted = client.trusted_origins.contains(&name);
     let origin = client.origins.of(&name);
     origin.budget.deposit();
-    let mut exchange = Exchange { client, outgoing, deadline, name, trusted, origin, attempts: 0 };
-    exchange.run().await.map_err(|error| error.on(&outgoing.method, &outgoing.url).with_attempts(exchange.attempts))
+    let mut exchange = Exchange {
+        client,
+        outgoing,
+        deadline,
+        name,
+        trusted,
+        origin,
+        attempts: 0,
+    };
+    exchange.run().await.map_err(|error| {
+        error
+            .on(&outgoing.method, &outgoing.url)
+            .with_attempts(exchange.attempts)
+    })
 }
 
 struct Exchange<'a> {
@@ -71,9 +87,11 @@ impl Exchange<'_> {
                 Ok(Err(failed)) => failed,
                 Err(error) => return Err(self.not_sent(error, cause)),
             };
-            if let (Some(refused), Some(authorizer), false) =
-                (&failed.credential_refused, &self.client.authorizer, reauthorized)
-            {
+            if let (Some(refused), Some(authorizer), false) = (
+                &failed.credential_refused,
+                &self.client.authorizer,
+                reauthorized,
+            ) {
                 // A request refused with 401 was not acted upon: repeating it is safe, whatever its method.
                 reauthorized = true;
                 count(&self.client.counters.reauthorizations);
@@ -138,20 +156,35 @@ impl Exchange<'_> {
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout, "the call's time is up"));
         }
-        let permit = self.origin.circuit.admit().map_err(|open| self.circuit_open(open))?;
+        let permit = self
+            .origin
+            .circuit
+            .admit()
+            .map_err(|open| self.circuit_open(open))?;
         self.attempts += 1;
         count(&self.client.counters.attempts);
         if retry {
             count(&self.client.counters.retries);
         }
         let started = Instant::now();
-        let Outgoing { method, url, body, .. } = self.outgoing;
+        let Outgoing {
+            method, url, body, ..
+        } = self.outgoing;
         let timeout = left.min(self.client.attempt_timeout);
-        let result = self.client.transport.send(method, url, headers, body.clone(), timeout).await;
+        let result = self
+            .client
+            .transport
+            .send(method, url, headers, body.clone(), timeout)
+            .await;
         let down = match &result {
-            Ok(reply) => reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED,
+            Ok(reply) => {
+                reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED
+            }
             Err(broken) => {
-                matches!(broken.error.kind(), ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Transport)
+                matches!(
+                    broken.error.kind(),
+                    ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Transport
+                )
             }
         };
         let change = permit.settle(down);
@@ -159,7 +192,11 @@ impl Exchange<'_> {
         Ok(self.judge(result, credential))
     }
 
-    fn judge(&self, result: Result<Reply, Broken>, credential: Option<HeaderValue>) -> Result<Reply, Failed> {
+    fn judge(
+        &self,
+        result: Result<Reply, Broken>,
+        credential: Option<HeaderValue>,
+    ) -> Result<Reply, Failed> {
         let safety = self.outgoing.safety;
         match result {
             Ok(reply) if reply.status.as_u16() < 400 => Ok(reply),
@@ -171,12 +208,24 @@ impl Exchange<'_> {
                     .answered(reply.status, problem)
                     .with_retry_after(asked)
                     .with_retryable(transient);
-                let refused = if reply.status == StatusCode::UNAUTHORIZED { credential } else { None };
-                Err(Failed { error, again: transient && safety.is_repeatable(), credential_refused: refused })
+                let refused = if reply.status == StatusCode::UNAUTHORIZED {
+                    credential
+                } else {
+                    None
+                };
+                Err(Failed {
+                    error,
+                    again: transient && safety.is_repeatable(),
+                    credential_refused: refused,
+                })
             }
             Err(Broken { sent, error }) => {
                 let again = error.is_retryable() && (sent == Sent::No || safety.is_repeatable());
-                Err(Failed { error, again, credential_refused: None })
+                Err(Failed {
+                    error,
+                    again,
+                    credential_refused: None,
+                })
             }
         }
     }
@@ -190,15 +239,23 @@ impl Exchange<'_> {
                 hook(&mut headers);
             }
             // A credential of the caller's own, such as a client's secret at the token endpoint, replaces ours.
-            if let (Some(authorizer), false) =
-                (&self.client.authorizer, self.outgoing.headers.contains_key(header::AUTHORIZATION))
-            {
+            if let (Some(authorizer), false) = (
+                &self.client.authorizer,
+                self.outgoing.headers.contains_key(header::AUTHORIZATION),
+            ) {
                 let value = tokio::time::timeout_at(self.deadline, authorizer.authorize())
                     .await
-                    .map_err(|_| Error::new(ErrorKind::Timeout, "no credentials before the call's time was up"))?
+                    .map_err(|_| {
+                        Error::new(
+                            ErrorKind::Timeout,
+                            "no credentials before the call's time was up",
+                        )
+                    })?
                     .map_err(|error| {
                         let retryable = error.is_retryable();
-                        Error::new(ErrorKind::Authorize, "no credentials").because(error).with_retryable(retryable)
+                        Error::new(ErrorKind::Authorize, "no credentials")
+                            .because(error)
+                            .with_retryable(retryable)
                     })?;
                 headers.insert(header::AUTHORIZATION, value.clone());
                 credential = Some(value);
@@ -244,8 +301,9 @@ impl Exchange<'_> {
     }
 }
 
-const ACCEPT: HeaderValue =
-    HeaderValue::from_static("application/hal+json, application/json;q=0.9, application/problem+json;q=0.8");
+const ACCEPT: HeaderValue = HeaderValue::from_static(
+    "application/hal+json, application/json;q=0.9, application/problem+json;q=0.8",
+);
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -5,7 +5,10 @@ use std::fmt;
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{client::Client, entry::Linked, error::Error, request::Request, resource::Resource, template::Variables};
+use crate::{
+    client::Client, entry::Linked, error::Error, request::Request, resource::Resource,
+    template::Variables,
+};
 
 /// A chain of links to follow, with values for their templates.
 #[derive(Clone)]
@@ -36,26 +39,48 @@ pub(crate) struct Hop {
 impl fmt::Debug for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hops: Vec<&str> = self.hops.iter().map(|hop| hop.rel.as_str()).collect();
-        f.debug_struct("Follow").field("client", &self.client).field("hops", &hops).finish_non_exhaustive()
+        f.debug_struct("Follow")
+            .field("client", &self.client)
+            .field("hops", &hops)
+            .finish_non_exhaustive()
     }
 }
 
 impl Follow {
     pub(crate) fn entry(client: Client) -> Self {
-        Self { client, start: Start::Entry, variables: Variables::new(), hops: Vec::new() }
+        Self {
+            client,
+            start: Start::Entry,
+            variables: Variables::new(),
+            hops: Vec::new(),
+        }
     }
 
     pub(crate) fn address(client: Client, address: String) -> Self {
-        Self { client, start: Start::Address(address), variables: Variables::new(), hops: Vec::new() }
+        Self {
+            client,
+            start: Start::Address(address),
+            variables: Variables::new(),
+            hops: Vec::new(),
+        }
     }
 
     pub(crate) fn document(client: Client, linked: Linked) -> Self {
-        Self { client, start: Start::Document(linked), variables: Variables::new(), hops: Vec::new() }
+        Self {
+            client,
+            start: Start::Document(linked),
+            variables: Variables::new(),
+            hops: Vec::new(),
+        }
     }
 
     /// Then follows this link of the document reached so far.
     pub fn follow(mut self, rel: impl Into<String>) -> Self {
-        self.hops.push(Hop { rel: rel.into(), name: None, variables: Variables::new() });
+        self.hops.push(Hop {
+            rel: rel.into(),
+            name: None,
+            variables: Variables::new(),
+        });
         self
     }
 
@@ -68,7 +93,10 @@ impl Follow {
     }
 
     /// Gives a variable of the last link's template its value. A variable that the template does not have is an error.
-    #[expect(clippy::needless_pass_by_value, reason = "`.with(\"id\", 7)` should need no ampersand")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "`.with(\"id\", 7)` should need no ampersand"
+    )]
     pub fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         let variables = match self.hops.last_mut() {
             Some(hop) => &mut hop.variables,
@@ -95,7 +123,10 @@ impl Follow {
     }
 
     /// Posts an HTML form (`application/x-www-form-urlencoded`).
-    pub fn post_form<K: AsRef<str>, V: AsRef<str>>(self, fields: impl IntoIterator<Item = (K, V)>) -> Request {
+    pub fn post_form<K: AsRef<str>, V: AsRef<str>>(
+        self,
+        fields: impl IntoIterator<Item = (K, V)>,
+    ) -> Request {
         self.request(Method::POST).form(fields)
     }
 
@@ -106,7 +137,9 @@ impl Follow {
 
     /// Changes the document with a JSON Merge Patch (RFC 7396).
     pub fn patch<B: Serialize + ?Sized>(self, body: &B) -> Request {
-        self.request(Method::PATCH).json(body).content_type("application/merge-patch+json")
+        self.request(Method::PATCH)
+            .json(body)
+            .content_type("application/merge-patch+json")
     }
 
     /// Deletes the document.

@@ -15,7 +15,12 @@ pub(crate) fn random() -> String {
 
 /// The header value for a key; only printable ASCII fits into a structured-field String.
 pub(crate) fn header_value(key: &str) -> Result<HeaderValue, Error> {
-    let mistake = || Error::new(ErrorKind::Request, "an idempotency key is one or more printable ASCII characters");
+    let mistake = || {
+        Error::new(
+            ErrorKind::Request,
+            "an idempotency key is one or more printable ASCII characters",
+        )
+    };
     if key.is_empty() || !key.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Err(mistake());
     }

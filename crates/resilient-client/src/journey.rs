@@ -49,7 +49,12 @@ pub(crate) struct Journey<'a> {
 impl<'a> Journey<'a> {
     pub(crate) fn new(follow: &'a Follow, results: Results) -> Self {
         let client = &follow.client.inner;
-        Self { client, follow, results, deadline: Instant::now() + client.timeout }
+        Self {
+            client,
+            follow,
+            results,
+            deadline: Instant::now() + client.timeout,
+        }
     }
 
     pub(crate) async fn run(
@@ -60,15 +65,29 @@ impl<'a> Journey<'a> {
         safety: Safety,
     ) -> Result<Arrived, Error> {
         let (url, named_by_caller) = self.destination().await?;
-        let outgoing = Outgoing { method, url, headers, body, safety, named_by_caller };
+        let outgoing = Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            safety,
+            named_by_caller,
+        };
         let arrived = if outgoing.method.is_safe() {
-            self.read(outgoing).await.map(|reply| Arrived { status: reply.status, reply, already_applied: false })
+            self.read(outgoing).await.map(|reply| Arrived {
+                status: reply.status,
+                reply,
+                already_applied: false,
+            })
         } else {
             self.write(outgoing).await
         };
         // The entry point may have moved what it links to since its links were read.
         if let Err(error) = &arrived
-            && matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+            && matches!(
+                error.status(),
+                Some(StatusCode::NOT_FOUND | StatusCode::GONE)
+            )
         {
             self.client.entry_memory.forget();
         }
@@ -83,14 +102,20 @@ impl<'a> Journey<'a> {
             Start::Document(linked) => (linked.clone(), self.follow.hops.iter()),
             Start::Entry => {
                 if self.follow.hops.is_empty() {
-                    return template::resolve(&client.entry, client.entry.as_str(), false, &self.follow.variables)
-                        .map(named);
+                    return template::resolve(
+                        &client.entry,
+                        client.entry.as_str(),
+                        false,
+                        &self.follow.variables,
+                    )
+                    .map(named);
                 }
                 (self.entry().await?, self.follow.hops.iter())
             }
             Start::Address(address) => {
                 let templated = address.contains('{');
-                let url = template::resolve(&client.entry, address, templated, &self.follow.variables)?;
+                let url =
+                    template::resolve(&client.entry, address, templated, &self.follow.variables)?;
                 if self.follow.hops.is_empty() {
                     return Ok((url, true));
                 }
@@ -121,7 +146,10 @@ impl<'a> Journey<'a> {
 
     async fn links_at(&self, url: Url, named_by_caller: bool) -> Result<Linked, Error> {
         let reply = self.read(get(url, named_by_caller)).await?;
-        Ok(Linked { links: Arc::new(Links::of(&reply.headers, &reply.body)), base: reply.url })
+        Ok(Linked {
+            links: Arc::new(Links::of(&reply.headers, &reply.body)),
+            base: reply.url,
+        })
     }
 
     /// A safe request follows redirects wherever they lead; `exchange` sees to it that credentials do not.
@@ -132,7 +160,8 @@ impl<'a> Journey<'a> {
                 301 | 302 | 303 | 307 | 308 => reply.location(),
                 _ => return Ok(reply),
             };
-            let target = target.ok_or_else(|| redirect(&outgoing, reply.status, "without a usable Location"))?;
+            let target = target
+                .ok_or_else(|| redirect(&outgoing, reply.status, "without a usable Location"))?;
             outgoing.named_by_caller &= origins::name(&target) == origins::name(&outgoing.url);
             outgoing.url = checked(&target, &outgoing, reply.status)?;
         }
@@ -151,9 +180,19 @@ impl<'a> Journey<'a> {
                 // The answer to a duplicate: the first request did the work and this is its result.
                 303 => self.result(reply, true, outgoing).await,
                 304 => self.unchanged(reply, outgoing).await,
-                201 if reply.body.is_empty() && reply.location().is_some() => self.result(reply, false, outgoing).await,
-                300..=399 => Err(redirect(&outgoing, status, "which says not how to repeat a write")),
-                _ => Ok(Arrived { status, reply, already_applied: false }),
+                201 if reply.body.is_empty() && reply.location().is_some() => {
+                    self.result(reply, false, outgoing).await
+                }
+                300..=399 => Err(redirect(
+                    &outgoing,
+                    status,
+                    "which says not how to repeat a write",
+                )),
+                _ => Ok(Arrived {
+                    status,
+                    reply,
+                    already_applied: false,
+                }),
             };
         }
         Err(redirect(&outgoing, StatusCode::LOOP_DETECTED, "in a loop"))
@@ -161,42 +200,84 @@ impl<'a> Journey<'a> {
 
     /// Where a write is to be repeated: only within its origin or at an allowed one, for its body may be confidential.
     fn moved(&self, reply: &Reply, outgoing: &Outgoing) -> Result<Url, Error> {
-        let target = reply.location().ok_or_else(|| redirect(outgoing, reply.status, "without a usable Location"))?;
+        let target = reply
+            .location()
+            .ok_or_else(|| redirect(outgoing, reply.status, "without a usable Location"))?;
         let origin = origins::name(&target);
         if origin == origins::name(&outgoing.url) || self.client.trusted_origins.contains(&origin) {
             Ok(target)
         } else {
-            Err(redirect(outgoing, reply.status, &format!("to {origin}, which is not an allowed origin")))
+            Err(redirect(
+                outgoing,
+                reply.status,
+                &format!("to {origin}, which is not an allowed origin"),
+            ))
         }
     }
 
     /// The document that a write's `Location` names.
-    async fn result(&self, reply: Reply, already_applied: bool, outgoing: Outgoing) -> Result<Arrived, Error> {
+    async fn result(
+        &self,
+        reply: Reply,
+        already_applied: bool,
+        outgoing: Outgoing,
+    ) -> Result<Arrived, Error> {
         let status = reply.status;
-        let location = reply.location().ok_or_else(|| redirect(&outgoing, status, "without a usable Location"))?;
+        let location = reply
+            .location()
+            .ok_or_else(|| redirect(&outgoing, status, "without a usable Location"))?;
         if self.results == Results::Ignore {
-            return Ok(Arrived { reply, status, already_applied });
+            return Ok(Arrived {
+                reply,
+                status,
+                already_applied,
+            });
         }
         let location = checked(&location, &outgoing, status).map_err(Error::after_the_write)?;
-        let reply = self.read(get(location, false)).await.map_err(Error::after_the_write)?;
-        Ok(Arrived { reply, status, already_applied })
+        let reply = self
+            .read(get(location, false))
+            .await
+            .map_err(Error::after_the_write)?;
+        Ok(Arrived {
+            reply,
+            status,
+            already_applied,
+        })
     }
 
     /// 304 to a write: it was done before. What it led to is where it was sent, unless it was a deletion.
     async fn unchanged(&self, reply: Reply, outgoing: Outgoing) -> Result<Arrived, Error> {
         let status = reply.status;
         if self.results == Results::Ignore || outgoing.method == Method::DELETE {
-            return Ok(Arrived { reply, status, already_applied: true });
+            return Ok(Arrived {
+                reply,
+                status,
+                already_applied: true,
+            });
         }
         let target = reply.location().unwrap_or(outgoing.url);
-        let reply = self.read(get(target, outgoing.named_by_caller)).await.map_err(Error::after_the_write)?;
-        Ok(Arrived { reply, status, already_applied: true })
+        let reply = self
+            .read(get(target, outgoing.named_by_caller))
+            .await
+            .map_err(Error::after_the_write)?;
+        Ok(Arrived {
+            reply,
+            status,
+            already_applied: true,
+        })
     }
 }
 
 fn get(url: Url, named_by_caller: bool) -> Outgoing {
     let safety = Safety::of(&Method::GET, false, false);
-    Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: None, safety, named_by_caller }
+    Outgoing {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::new(),
+        body: None,
+        safety,
+        named_by_caller,
+    }
 }
 
 fn resolve(here: &Linked, hop: &Hop) -> Result<Url, Error> {
@@ -206,8 +287,16 @@ fn resolve(here: &Linked, hop: &Hop) -> Result<Url, Error> {
         None => candidates.next(),
     };
     let link = found.ok_or_else(|| {
-        let name = hop.name.as_ref().map(|name| format!(" named `{name}`")).unwrap_or_default();
-        let message = format!("no link `{}`{name}; on offer: {}", hop.rel, here.links.relations());
+        let name = hop
+            .name
+            .as_ref()
+            .map(|name| format!(" named `{name}`"))
+            .unwrap_or_default();
+        let message = format!(
+            "no link `{}`{name}; on offer: {}",
+            hop.rel,
+            here.links.relations()
+        );
         Error::new(ErrorKind::Link, message).on(&Method::GET, &here.base)
     })?;
     template::resolve(&here.base, &link.href, link.templated, &hop.variables)

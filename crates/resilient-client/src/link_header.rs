@@ -6,7 +6,13 @@ use crate::links::Link;
 pub(crate) fn parse(value: &str, into: &mut Vec<Link>) {
     let mut rest = value;
     while let Some((href, mut params)) = target(rest) {
-        let (mut rels, mut link) = (None, Link { href: href.to_owned(), ..Link::default() });
+        let (mut rels, mut link) = (
+            None,
+            Link {
+                href: href.to_owned(),
+                ..Link::default()
+            },
+        );
         while let Some((name, value, after)) = parameter(params) {
             // The first `rel` counts; later ones must be ignored (section 3.3).
             match name.to_ascii_lowercase().as_str() {
@@ -19,7 +25,10 @@ pub(crate) fn parse(value: &str, into: &mut Vec<Link>) {
             params = after;
         }
         for rel in rels.as_deref().unwrap_or_default().split_ascii_whitespace() {
-            into.push(Link { rel: rel.to_owned(), ..link.clone() });
+            into.push(Link {
+                rel: rel.to_owned(),
+                ..link.clone()
+            });
         }
         rest = params;
     }
@@ -27,7 +36,9 @@ pub(crate) fn parse(value: &str, into: &mut Vec<Link>) {
 
 /// `<target>` and what follows it; leading separators are skipped.
 fn target(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace()).strip_prefix('<')?;
+    let text = text
+        .trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace())
+        .strip_prefix('<')?;
     text.split_once('>')
 }
 
@@ -71,7 +82,10 @@ mod tests {
     fn links(value: &str) -> Vec<(String, String)> {
         let mut links = Vec::new();
         parse(value, &mut links);
-        links.into_iter().map(|link| (link.rel, link.href)).collect()
+        links
+            .into_iter()
+            .map(|link| (link.rel, link.href))
+            .collect()
     }
 
     fn pair(rel: &str, href: &str) -> (String, String) {
@@ -81,14 +95,23 @@ mod tests {
     #[test]
     fn several_links_and_relations() {
         assert_eq!(
-            links(r#"<https://a.example/?x=1,2>; rel="next prev"; title="a \"b\", c", </l>;rel=last"#),
-            [pair("next", "https://a.example/?x=1,2"), pair("prev", "https://a.example/?x=1,2"), pair("last", "/l")]
+            links(
+                r#"<https://a.example/?x=1,2>; rel="next prev"; title="a \"b\", c", </l>;rel=last"#
+            ),
+            [
+                pair("next", "https://a.example/?x=1,2"),
+                pair("prev", "https://a.example/?x=1,2"),
+                pair("last", "/l")
+            ]
         );
     }
 
     #[test]
     fn first_rel_counts_and_none_means_no_link() {
-        assert_eq!(links("</a>; rel=x; rel=y, </b>; title=t"), [pair("x", "/a")]);
+        assert_eq!(
+            links("</a>; rel=x; rel=y, </b>; title=t"),
+            [pair("x", "/a")]
+        );
     }
 
     proptest! {

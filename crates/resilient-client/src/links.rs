@@ -72,7 +72,11 @@ impl Links {
         let mut relations: Vec<&str> = self.0.iter().map(|link| link.rel.as_str()).collect();
         relations.sort_unstable();
         relations.dedup();
-        if relations.is_empty() { "none".to_owned() } else { relations.join(", ") }
+        if relations.is_empty() {
+            "none".to_owned()
+        } else {
+            relations.join(", ")
+        }
     }
 }
 
@@ -107,7 +111,10 @@ fn array(links: Value, into: &mut Vec<Link>) {
         let Some(rels) = target["rel"].as_str() else {
             continue;
         };
-        into.extend(rels.split_ascii_whitespace().filter_map(|rel| link(rel, target)));
+        into.extend(
+            rels.split_ascii_whitespace()
+                .filter_map(|rel| link(rel, target)),
+        );
     }
 }
 
@@ -148,24 +155,40 @@ mod tests {
 
     #[test]
     fn array_with_several_relations() {
-        let links = links(r#"{"links":[{"rel":"next last","href":"?page=2","method":"GET"},{"rel":"x"}]}"#);
+        let links =
+            links(r#"{"links":[{"rel":"next last","href":"?page=2","method":"GET"},{"rel":"x"}]}"#);
         assert_eq!(links.get("next").unwrap().href, "?page=2");
         assert_eq!(links.get("last").unwrap().method.as_deref(), Some("GET"));
-        assert!(links.get("x").is_none(), "a link without an address is no link");
+        assert!(
+            links.get("x").is_none(),
+            "a link without an address is no link"
+        );
     }
 
     #[test]
     fn headers_join_the_body() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::LINK, HeaderValue::from_static(r#"</n>; rel="next""#));
-        let links = Links::of(&headers, &Bytes::from_static(br#"{"_links":{"self":{"href":"/"}}}"#));
+        headers.insert(
+            header::LINK,
+            HeaderValue::from_static(r#"</n>; rel="next""#),
+        );
+        let links = Links::of(
+            &headers,
+            &Bytes::from_static(br#"{"_links":{"self":{"href":"/"}}}"#),
+        );
         assert!(links.get("next").is_some() && links.get("self").is_some());
     }
 
     #[test]
     fn odd_documents_have_no_links() {
-        for body in ["", "[]", "7", r#"{"_links":null}"#, r#"{"_links":[1],"links":{"a":1}}"#, r#"{"links":[1,null]}"#]
-        {
+        for body in [
+            "",
+            "[]",
+            "7",
+            r#"{"_links":null}"#,
+            r#"{"_links":[1],"links":{"a":1}}"#,
+            r#"{"links":[1,null]}"#,
+        ] {
             assert!(links(body).is_empty(), "{body}");
         }
         assert_eq!(links("{}").relations(), "none");

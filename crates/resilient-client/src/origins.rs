@@ -35,7 +35,11 @@ pub(crate) fn name(url: &Url) -> String {
 
 impl Origins {
     pub(crate) fn new(breaker: BreakerPolicy, retry: RetryPolicy) -> Self {
-        Self { breaker, retry, known: Mutex::default() }
+        Self {
+            breaker,
+            retry,
+            known: Mutex::default(),
+        }
     }
 
     pub(crate) fn of(&self, name: &str) -> Arc<Origin> {
@@ -47,7 +51,10 @@ impl Origins {
             // Forgetting is safe for those that nobody uses now and that have no failures to remember.
             known.retain(|_, origin| Arc::strong_count(origin) > 1 || !origin.circuit.is_idle());
         }
-        let origin = Arc::new(Origin { circuit: Circuit::new(self.breaker), budget: RetryBudget::new(&self.retry) });
+        let origin = Arc::new(Origin {
+            circuit: Circuit::new(self.breaker),
+            budget: RetryBudget::new(&self.retry),
+        });
         known.insert(name.to_owned(), Arc::clone(&origin));
         origin
     }
@@ -60,7 +67,12 @@ mod tests {
     #[test]
     fn healthy_origins_are_forgotten_failing_ones_kept() {
         let origins = Origins::new(BreakerPolicy::default(), RetryPolicy::default());
-        let _ = origins.of("https://failing.example").circuit.admit().unwrap().settle(true);
+        let _ = origins
+            .of("https://failing.example")
+            .circuit
+            .admit()
+            .unwrap()
+            .settle(true);
         for n in 0..2 * MOST_ORIGINS {
             origins.of(&format!("https://{n}.example"));
         }

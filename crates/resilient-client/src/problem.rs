@@ -34,16 +34,32 @@ impl Problem {
             Some(Value::String(text)) => Some(text),
             _ => None,
         };
-        let (problem_type, title, detail, instance) = (text("type"), text("title"), text("detail"), text("instance"));
-        let status =
-            members.remove("status").and_then(|status| status.as_u64()).and_then(|status| u16::try_from(status).ok());
-        Some(Self { problem_type, title, status, detail, instance, extensions: members })
+        let (problem_type, title, detail, instance) = (
+            text("type"),
+            text("title"),
+            text("detail"),
+            text("instance"),
+        );
+        let status = members
+            .remove("status")
+            .and_then(|status| status.as_u64())
+            .and_then(|status| u16::try_from(status).ok());
+        Some(Self {
+            problem_type,
+            title,
+            status,
+            detail,
+            instance,
+            extensions: members,
+        })
     }
 
     /// Reads an error response's body when its content type says that it is a problem document.
     pub(crate) fn of(content_type: Option<&str>, body: &[u8]) -> Option<Self> {
         let media_type = content_type?.split(';').next()?.trim();
-        media_type.eq_ignore_ascii_case(PROBLEM_JSON).then(|| Self::from_json(body))?
+        media_type
+            .eq_ignore_ascii_case(PROBLEM_JSON)
+            .then(|| Self::from_json(body))?
     }
 }
 

@@ -29,13 +29,23 @@ pub struct Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither headers nor body: both may hold secrets.
-        f.debug_struct("Request").field("method", &self.method).field("follow", &self.follow).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("follow", &self.follow)
+            .finish_non_exhaustive()
     }
 }
 
 impl Request {
     pub(crate) fn new(follow: Follow, method: Method) -> Self {
-        Self { follow, method, headers: HeaderMap::new(), body: None, repeatable: false, mistake: None }
+        Self {
+            follow,
+            method,
+            headers: HeaderMap::new(),
+            body: None,
+            repeatable: false,
+            mistake: None,
+        }
     }
 
     /// Sets a header. It goes to allowed origins, and to an address given with [`Client::at`](crate::Client::at), but not
@@ -66,15 +76,23 @@ impl Request {
         match serde_json::to_vec(body) {
             Ok(body) => self.body = Some(body.into()),
             Err(error) => {
-                self.note(Error::new(ErrorKind::Request, "the body cannot be written as JSON").because(error))
+                self.note(
+                    Error::new(ErrorKind::Request, "the body cannot be written as JSON")
+                        .because(error),
+                );
             }
         }
         self.content_type("application/json")
     }
 
     /// Sends an HTML form.
-    pub fn form<K: AsRef<str>, V: AsRef<str>>(mut self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    pub fn form<K: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        fields: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
         self.body = Some(body.into());
         self.content_type("application/x-www-form-urlencoded")
     }
@@ -135,7 +153,9 @@ impl Request {
         }
         let keyed = self.headers.contains_key(idempotency::IDEMPOTENCY_KEY);
         let safety = Safety::of(&self.method, keyed, self.repeatable);
-        Journey::new(&self.follow, results).run(self.method, self.headers, self.body, safety).await
+        Journey::new(&self.follow, results)
+            .run(self.method, self.headers, self.body, safety)
+            .await
     }
 
     /// The first mistake is the one to tell.

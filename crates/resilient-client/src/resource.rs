@@ -76,7 +76,10 @@ impl<T> Resource<T> {
 
     /// Follows a link of this document. Nothing is sent yet; that the link is missing is told when it is.
     pub fn follow(&self, rel: impl Into<String>) -> Follow {
-        let linked = Linked { base: self.url.clone(), links: Arc::clone(&self.links) };
+        let linked = Linked {
+            base: self.url.clone(),
+            links: Arc::clone(&self.links),
+        };
         Follow::document(self.client.clone(), linked).follow(rel)
     }
 
@@ -96,7 +99,10 @@ impl<T> Resource<T> {
         } else {
             vec![*found]
         };
-        one_or_many.into_iter().map(|document| self.embed(document)).collect()
+        one_or_many
+            .into_iter()
+            .map(|document| self.embed(document))
+            .collect()
     }
 
     fn embed<U: DeserializeOwned>(&self, document: &RawValue) -> Result<Resource<U>, Error> {
@@ -104,7 +110,9 @@ impl<T> Resource<T> {
         let headers = HeaderMap::new();
         let links = Links::of(&headers, &body);
         // An embedded document's address is its own `self`; its links are still seen from the one that embeds it.
-        let url = links.get("self").and_then(|link| self.url.join(&link.href).ok());
+        let url = links
+            .get("self")
+            .and_then(|link| self.url.join(&link.href).ok());
         Ok(Resource {
             client: self.client.clone(),
             url: url.unwrap_or_else(|| self.url.clone()),
@@ -118,9 +126,12 @@ impl<T> Resource<T> {
     }
 
     fn not_expected(&self, error: serde_json::Error) -> Error {
-        Error::new(ErrorKind::Decode, "an embedded document is not the expected one")
-            .because(error)
-            .on(&http::Method::GET, &self.url)
+        Error::new(
+            ErrorKind::Decode,
+            "an embedded document is not the expected one",
+        )
+        .because(error)
+        .on(&http::Method::GET, &self.url)
     }
 }
 
@@ -132,7 +143,11 @@ struct Embedding<'a> {
 
 impl<T: DeserializeOwned> Resource<T> {
     pub(crate) fn read(client: Client, arrived: Arrived) -> Result<Self, Error> {
-        let body = if arrived.reply.body.is_empty() { b"null".as_slice() } else { &arrived.reply.body };
+        let body = if arrived.reply.body.is_empty() {
+            b"null".as_slice()
+        } else {
+            &arrived.reply.body
+        };
         let data = serde_json::from_slice(body).map_err(|error| not_expected(&arrived, error))?;
         Ok(Self::assemble(client, arrived, data))
     }
@@ -146,13 +161,31 @@ impl Resource<()> {
 
 impl<T> Resource<T> {
     fn assemble(client: Client, arrived: Arrived, data: T) -> Self {
-        let Arrived { reply: Reply { url, headers, body, .. }, status, already_applied } = arrived;
+        let Arrived {
+            reply: Reply {
+                url, headers, body, ..
+            },
+            status,
+            already_applied,
+        } = arrived;
         let links = Arc::new(Links::of(&headers, &body));
         // The document that a write created is at its Location, not where the write was sent.
         let created = (status == StatusCode::CREATED)
-            .then(|| url.join(headers.get(http::header::LOCATION)?.to_str().ok()?).ok())
+            .then(|| {
+                url.join(headers.get(http::header::LOCATION)?.to_str().ok()?)
+                    .ok()
+            })
             .flatten();
-        Self { client, url: created.unwrap_or(url), status, already_applied, headers, links, body, data }
+        Self {
+            client,
+            url: created.unwrap_or(url),
+            status,
+            already_applied,
+            headers,
+            links,
+            body,
+            data,
+        }
     }
 }
 
@@ -161,7 +194,10 @@ fn not_expected(arrived: &Arrived, error: serde_json::Error) -> Error {
     let what = match (reply.body.is_empty(), reply.content_type()) {
         (true, _) => "the answer has no body".to_owned(),
         (false, content_type) => {
-            format!("the answer ({}) is not the expected document", content_type.unwrap_or("no content type"))
+            format!(
+                "the answer ({}) is not the expected document",
+                content_type.unwrap_or("no content type")
+            )
         }
     };
     let error = Error::new(ErrorKind::Decode, what)

@@ -24,7 +24,9 @@ impl Reply {
 
     /// Where `Location` points, seen from the answer's own address.
     pub(crate) fn location(&self) -> Option<Url> {
-        self.url.join(self.headers.get(header::LOCATION)?.to_str().ok()?).ok()
+        self.url
+            .join(self.headers.get(header::LOCATION)?.to_str().ok()?)
+            .ok()
     }
 }
 
@@ -49,7 +51,11 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(connect_timeout: Duration, longest_body: usize, user_agent: &str) -> Result<Self, Error> {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        longest_body: usize,
+        user_agent: &str,
+    ) -> Result<Self, Error> {
         // Redirects are ours: they decide where credentials go. The library's own retries stay on: it repeats only what
         // an HTTP/2 server refused unseen (REFUSED_STREAM, GOAWAY), which is always safe.
         let http = reqwest::Client::builder()
@@ -57,7 +63,9 @@ impl Transport {
             .connect_timeout(connect_timeout)
             .user_agent(user_agent)
             .build()
-            .map_err(|error| Error::new(ErrorKind::Request, "no HTTP client can be made").because(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Request, "no HTTP client can be made").because(error)
+            })?;
         Ok(Self { http, longest_body })
     }
 
@@ -69,7 +77,10 @@ impl Transport {
         body: Option<Bytes>,
         timeout: Duration,
     ) -> Result<Reply, Broken> {
-        let mut request = self.http.request(method.clone(), url.clone()).headers(headers);
+        let mut request = self
+            .http
+            .request(method.clone(), url.clone())
+            .headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
@@ -88,14 +99,24 @@ impl Transport {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > self.longest_body {
-                let error =
-                    Error::new(ErrorKind::TooLarge, format!("the answer is longer than {} bytes", self.longest_body))
-                        .answered(status, None);
-                return Err(Broken { sent: Sent::Maybe, error });
+                let error = Error::new(
+                    ErrorKind::TooLarge,
+                    format!("the answer is longer than {} bytes", self.longest_body),
+                )
+                .answered(status, None);
+                return Err(Broken {
+                    sent: Sent::Maybe,
+                    error,
+                });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { url: url.clone(), status, headers, body: body.freeze() })
+        Ok(Reply {
+            url: url.clone(),
+            status,
+            headers,
+            body: body.freeze(),
+        })
     }
 }
 
@@ -112,5 +133,8 @@ fn broken(error: reqwest::Error) -> Broken {
     } else {
         (Sent::Maybe, ErrorKind::Transport, "the connection broke")
     };
-    Broken { sent, error: Error::new(kind, message).because(error) }
+    Broken {
+        sent,
+        error: Error::new(kind, message).because(error),
+    }
 }

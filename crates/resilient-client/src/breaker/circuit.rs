@@ -30,8 +30,14 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Closed,
-    Open { until: Instant },
-    HalfOpen { running: usize, settled: usize, failed: usize },
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        running: usize,
+        settled: usize,
+        failed: usize,
+    },
 }
 
 /// Leave to make one attempt. Dropped without a verdict (the caller gave up), it counts as neither, and a probe's place
@@ -53,7 +59,9 @@ pub struct Open {
 
 impl Open {
     fn until_instant(until: Instant, now: Instant) -> Self {
-        Self { wait: until.saturating_duration_since(now) }
+        Self {
+            wait: until.saturating_duration_since(now),
+        }
     }
 
     /// How long until a probe is let through.
@@ -81,8 +89,16 @@ pub enum Change {
 impl Circuit {
     /// A closed circuit.
     pub fn new(policy: BreakerPolicy) -> Self {
-        let state = State { phase: Phase::Closed, window: Window::new(policy.window), epoch: 0, opened: 0 };
-        Self { policy, state: Mutex::new(state) }
+        let state = State {
+            phase: Phase::Closed,
+            window: Window::new(policy.window),
+            epoch: 0,
+            opened: 0,
+        };
+        Self {
+            policy,
+            state: Mutex::new(state),
+        }
     }
 
     /// Leave for one attempt.
@@ -98,16 +114,29 @@ impl Circuit {
             if now < until {
                 return Err(Open::until_instant(until, now));
             }
-            state.enter(Phase::HalfOpen { running: 0, settled: 0, failed: 0 });
+            state.enter(Phase::HalfOpen {
+                running: 0,
+                settled: 0,
+                failed: 0,
+            });
         }
-        if let Phase::HalfOpen { running, settled, .. } = &mut state.phase {
+        if let Phase::HalfOpen {
+            running, settled, ..
+        } = &mut state.phase
+        {
             if *running + *settled >= self.policy.probes {
                 // The probes that run now decide. When they will is not known, so ask again soon.
-                return Err(Open { wait: self.policy.open_for / 10 });
+                return Err(Open {
+                    wait: self.policy.open_for / 10,
+                });
             }
             *running += 1;
         }
-        Ok(Permit { circuit: self, epoch: state.epoch, settled: false })
+        Ok(Permit {
+            circuit: self,
+            epoch: state.epoch,
+            settled: false,
+        })
     }
 
     /// Whether an attempt that starts after `wait` would be refused, asked without taking a permit.
@@ -140,10 +169,15 @@ impl Circuit {
             Phase::Closed => {
                 state.window.push(failed);
                 let (failures, calls) = (state.window.failures(), state.window.len());
-                let open = calls >= self.policy.minimum_calls && self.policy.is_too_many(failures, calls);
+                let open =
+                    calls >= self.policy.minimum_calls && self.policy.is_too_many(failures, calls);
                 open.then_some(Change::Opened)
             }
-            Phase::HalfOpen { running, settled, failed: failures } => {
+            Phase::HalfOpen {
+                running,
+                settled,
+                failed: failures,
+            } => {
                 *running -= 1;
                 *settled += 1;
                 *failures += usize::from(failed);
@@ -159,7 +193,9 @@ impl Circuit {
         match verdict {
             Some(Change::Opened) => {
                 state.opened += 1;
-                state.enter(Phase::Open { until: clock() + self.policy.open_for });
+                state.enter(Phase::Open {
+                    until: clock() + self.policy.open_for,
+                });
                 Change::Opened
             }
             Some(Change::Closed) => {

@@ -73,7 +73,8 @@ impl Model {
             return Change::None;
         }
         self.outcomes.push_back(failed);
-        let failures = |outcomes: &VecDeque<bool>| outcomes.iter().filter(|failed| **failed).count();
+        let failures =
+            |outcomes: &VecDeque<bool>| outcomes.iter().filter(|failed| **failed).count();
         if self.half_open {
             self.running -= 1;
             let failures = failures(&self.outcomes);
@@ -90,7 +91,9 @@ impl Model {
         if self.outcomes.len() > self.window {
             self.outcomes.pop_front();
         }
-        if self.outcomes.len() >= self.minimum && failures(&self.outcomes) * 2 >= self.outcomes.len() {
+        if self.outcomes.len() >= self.minimum
+            && failures(&self.outcomes) * 2 >= self.outcomes.len()
+        {
             self.change(Some(now + self.open_for), false);
             return Change::Opened;
         }
@@ -156,25 +159,39 @@ fn old_successes_do_not_hide_new_failures() {
 
 #[tokio::test(start_paused = true)]
 async fn opens_says_until_when_and_closes_after_good_probes() {
-    let policy = BreakerPolicy::default().minimum_calls(2).open_for(Duration::from_secs(5)).probes(2);
+    let policy = BreakerPolicy::default()
+        .minimum_calls(2)
+        .open_for(Duration::from_secs(5))
+        .probes(2);
     let circuit = Circuit::new(policy);
     for expected in [Change::None, Change::Opened] {
         assert_eq!(circuit.admit().unwrap().settle(true), expected);
     }
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(circuit.admit().unwrap_err().retry_after(), Duration::from_secs(3));
+    assert_eq!(
+        circuit.admit().unwrap_err().retry_after(),
+        Duration::from_secs(3)
+    );
     tokio::time::advance(Duration::from_secs(3)).await;
     let (first, second) = (circuit.admit().unwrap(), circuit.admit().unwrap());
     assert!(circuit.admit().is_err(), "two probes, not three");
     drop(second);
-    let second = circuit.admit().expect("a cancelled probe's place is free again");
-    assert_eq!((first.settle(false), second.settle(false)), (Change::None, Change::Closed));
+    let second = circuit
+        .admit()
+        .expect("a cancelled probe's place is free again");
+    assert_eq!(
+        (first.settle(false), second.settle(false)),
+        (Change::None, Change::Closed)
+    );
     assert_eq!(circuit.opened(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_failures_of_the_closed_time_do_not_fail_the_probes() {
-    let policy = BreakerPolicy::default().minimum_calls(1).window(1).probes(1);
+    let policy = BreakerPolicy::default()
+        .minimum_calls(1)
+        .window(1)
+        .probes(1);
     let circuit = Circuit::new(policy);
     let late = circuit.admit().unwrap();
     assert_eq!(circuit.admit().unwrap().settle(true), Change::Opened);

@@ -31,12 +31,19 @@ impl Default for BreakerPolicy {
 impl BreakerPolicy {
     /// Never opens.
     pub fn disabled() -> Self {
-        Self { enabled: false, ..Self::default() }
+        Self {
+            enabled: false,
+            ..Self::default()
+        }
     }
 
     /// The share of failures at which the circuit opens, above 0 and at most 1.
     pub fn failure_share(mut self, share: f64) -> Self {
-        self.failure_share = if share.is_finite() { share.clamp(f64::EPSILON, 1.0) } else { 1.0 };
+        self.failure_share = if share.is_finite() {
+            share.clamp(f64::EPSILON, 1.0)
+        } else {
+            1.0
+        };
         self
     }
 

@@ -11,7 +11,12 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(size: usize) -> Self {
-        Self { failed: vec![false; size.max(1)].into_boxed_slice(), next: 0, filled: 0, failures: 0 }
+        Self {
+            failed: vec![false; size.max(1)].into_boxed_slice(),
+            next: 0,
+            filled: 0,
+            failures: 0,
+        }
     }
 
     pub(crate) fn push(&mut self, failed: bool) {
@@ -22,7 +27,11 @@ impl Window {
             self.filled += 1;
         }
         self.failures += usize::from(failed);
-        self.next = if self.next + 1 == self.failed.len() { 0 } else { self.next + 1 };
+        self.next = if self.next + 1 == self.failed.len() {
+            0
+        } else {
+            self.next + 1
+        };
     }
 
     pub(crate) fn failures(&self) -> usize {

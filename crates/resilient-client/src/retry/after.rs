@@ -14,7 +14,10 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         // More digits than fit is still "very long".
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or(Duration::ZERO)
+        httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST))
 }
@@ -29,7 +32,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
         // 1994-11-06 08:49:37 UTC, the RFC's own example.
-        retry_after(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
+        retry_after(
+            &headers,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
+        )
     }
 
     #[test]
@@ -41,8 +47,14 @@ mod tests {
 
     #[test]
     fn dates() {
-        assert_eq!(after("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(after("Sunday, 06-Nov-94 08:49:40 GMT"), Some(Duration::from_secs(3)));
+        assert_eq!(
+            after("Sun, 06 Nov 1994 08:50:07 GMT"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(
+            after("Sunday, 06-Nov-94 08:49:40 GMT"),
+            Some(Duration::from_secs(3))
+        );
         assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
     }
 

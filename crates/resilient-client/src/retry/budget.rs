@@ -16,7 +16,11 @@ pub(crate) struct RetryBudget {
 impl RetryBudget {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
         Self {
-            tokens: TpsBudget::new(policy.budget_window, policy.budget_per_second, policy.budget_share),
+            tokens: TpsBudget::new(
+                policy.budget_window,
+                policy.budget_per_second,
+                policy.budget_share,
+            ),
             returned: AtomicU32::new(0),
         }
     }
@@ -29,7 +33,10 @@ impl RetryBudget {
     /// Pays for one retry, when it is decided: retries that wait in backoff count already.
     pub(crate) fn withdraw(&self) -> bool {
         let take = |returned: u32| returned.checked_sub(1);
-        self.returned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() || self.tokens.withdraw()
+        self.returned
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+            || self.tokens.withdraw()
     }
 
     /// Takes back the price of a retry that was not sent, because the circuit opened while it waited.

@@ -66,14 +66,20 @@ impl RetryPolicy {
     /// Retries may be `share` of the calls of the last ten seconds (0.2 is a fifth), plus `per_second`.
     /// The share is kept between 0 and 10.
     pub fn budget(mut self, share: f32, per_second: u32) -> Self {
-        self.budget_share = if share.is_finite() { share.clamp(0.0, 10.0) } else { 0.0 };
+        self.budget_share = if share.is_finite() {
+            share.clamp(0.0, 10.0)
+        } else {
+            0.0
+        };
         self.budget_per_second = per_second.min(1_000_000);
         self
     }
 
     /// The longest wait before the n-th retry, counted from one.
     pub(crate) fn ceiling(&self, retry: u32) -> Duration {
-        let factor = 2u32.checked_pow(retry.saturating_sub(1)).unwrap_or(u32::MAX);
+        let factor = 2u32
+            .checked_pow(retry.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.cap)
     }
 
@@ -91,8 +97,11 @@ mod tests {
 
     #[test]
     fn doubles_up_to_the_cap() {
-        let policy = RetryPolicy::default().backoff(Duration::from_millis(100), Duration::from_secs(1));
-        let ceilings: Vec<u128> = (1..=6).map(|retry| policy.ceiling(retry).as_millis()).collect();
+        let policy =
+            RetryPolicy::default().backoff(Duration::from_millis(100), Duration::from_secs(1));
+        let ceilings: Vec<u128> = (1..=6)
+            .map(|retry| policy.ceiling(retry).as_millis())
+            .collect();
         assert_eq!(ceilings, [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(policy.ceiling(u32::MAX), Duration::from_secs(1));
     }

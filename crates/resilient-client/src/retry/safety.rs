@@ -13,7 +13,10 @@ pub(crate) struct Safety {
 impl Safety {
     /// `keyed`: the request carries an idempotency key. `vouched`: the caller knows that repeating does no harm.
     pub(crate) fn of(method: &Method, keyed: bool, vouched: bool) -> Self {
-        Self { repeatable: method.is_idempotent() || keyed || vouched, keyed }
+        Self {
+            repeatable: method.is_idempotent() || keyed || vouched,
+            keyed,
+        }
     }
 
     /// The request may be sent again although the server may have acted on it.
@@ -40,11 +43,23 @@ mod tests {
 
     #[test]
     fn methods_and_keys() {
-        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
-            assert!(Safety::of(&method, false, false).is_repeatable(), "{method}");
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::PUT,
+            Method::DELETE,
+            Method::OPTIONS,
+        ] {
+            assert!(
+                Safety::of(&method, false, false).is_repeatable(),
+                "{method}"
+            );
         }
         for method in [Method::POST, Method::PATCH] {
-            assert!(!Safety::of(&method, false, false).is_repeatable(), "{method}");
+            assert!(
+                !Safety::of(&method, false, false).is_repeatable(),
+                "{method}"
+            );
             assert!(Safety::of(&method, true, false).is_repeatable(), "{method}");
             assert!(Safety::of(&method, false, true).is_repeatable(), "{method}");
         }

@@ -26,13 +26,18 @@ impl Tokens {
 #[async_trait]
 impl Authorize for Tokens {
     async fn authorize(&self) -> Result<HeaderValue, AuthorizeError> {
-        let mut value = HeaderValue::try_from(format!("token-{}", self.0.load(Ordering::SeqCst))).unwrap();
+        let mut value =
+            HeaderValue::try_from(format!("token-{}", self.0.load(Ordering::SeqCst))).unwrap();
         value.set_sensitive(true);
         Ok(value)
     }
 
     async fn rejected(&self, refused: &HeaderValue) {
-        if self.authorize().await.is_ok_and(|current| current == *refused) {
+        if self
+            .authorize()
+            .await
+            .is_ok_and(|current| current == *refused)
+        {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -52,9 +57,27 @@ impl Authorize for NoTokens {
 async fn credentials_and_headers_stay_at_home() {
     let (home, away) = (MockServer::start().await, MockServer::start().await);
     let links = json!({"_links": {"away": {"href": away.uri()}, "home": {"href": "/home"}}});
-    on(&home, "GET", "/", ResponseTemplate::new(200).set_body_json(links)).await;
-    on(&home, "GET", "/home", ResponseTemplate::new(302).insert_header("location", away.uri())).await;
-    on(&away, "GET", "/", ResponseTemplate::new(200).set_body_json(json!(1))).await;
+    on(
+        &home,
+        "GET",
+        "/",
+        ResponseTemplate::new(200).set_body_json(links),
+    )
+    .await;
+    on(
+        &home,
+        "GET",
+        "/home",
+        ResponseTemplate::new(302).insert_header("location", away.uri()),
+    )
+    .await;
+    on(
+        &away,
+        "GET",
+        "/",
+        ResponseTemplate::new(200).set_body_json(json!(1)),
+    )
+    .await;
     let client = hasty(&home.uri())
         .auth(Tokens::new())
         .headers_from(|headers| {
@@ -64,34 +87,69 @@ async fn credentials_and_headers_stay_at_home() {
         .unwrap();
 
     for rel in ["away", "home"] {
-        let request = client.follow(rel).request(http::Method::GET).header("x-own", "1");
+        let request = client
+            .follow(rel)
+            .request(http::Method::GET)
+            .header("x-own", "1");
         request.send::<u8>().await.unwrap();
     }
 
     let names = ["authorization", "x-transaction-id", "x-own"];
     for request in away.received_requests().await.unwrap() {
-        assert!(names.iter().all(|name| !request.headers.contains_key(*name)), "{:?}", request.headers);
+        assert!(
+            names
+                .iter()
+                .all(|name| !request.headers.contains_key(*name)),
+            "{:?}",
+            request.headers
+        );
     }
     let at_home = home.received_requests().await.unwrap();
     let last = at_home.last().unwrap();
     assert_eq!(
-        (&last.headers["authorization"], &last.headers["x-transaction-id"]),
+        (
+            &last.headers["authorization"],
+            &last.headers["x-transaction-id"]
+        ),
         (&"token-1".parse().unwrap(), &"t-1".parse().unwrap())
     );
     assert_eq!(last.headers["x-own"], "1");
-    assert!(!at_home[0].headers.contains_key("x-own"), "the entry point was not what the header was meant for");
+    assert!(
+        !at_home[0].headers.contains_key("x-own"),
+        "the entry point was not what the header was meant for"
+    );
 }
 
 #[tokio::test]
 async fn an_address_the_caller_names_gets_the_callers_headers_but_not_the_credentials() {
     let away = MockServer::start().await;
-    on(&away, "POST", "/token", ResponseTemplate::new(200).set_body_json(json!("t"))).await;
-    let client = hasty("http://home.invalid").auth(Tokens::new()).build().unwrap();
+    on(
+        &away,
+        "POST",
+        "/token",
+        ResponseTemplate::new(200).set_body_json(json!("t")),
+    )
+    .await;
+    let client = hasty("http://home.invalid")
+        .auth(Tokens::new())
+        .build()
+        .unwrap();
     let target = format!("{}/token", away.uri());
 
-    let own = client.at(&target).post_form([("grant_type", "client_credentials")]);
-    own.header("authorization", "Basic abc").repeatable().send::<String>().await.unwrap();
-    client.at(&target).post_empty().send::<String>().await.unwrap();
+    let own = client
+        .at(&target)
+        .post_form([("grant_type", "client_credentials")]);
+    own.header("authorization", "Basic abc")
+        .repeatable()
+        .send::<String>()
+        .await
+        .unwrap();
+    client
+        .at(&target)
+        .post_empty()
+        .send::<String>()
+        .await
+        .unwrap();
 
     let requests = away.received_requests().await.unwrap();
     assert_eq!(requests[0].headers["authorization"], "Basic abc");
@@ -112,7 +170,10 @@ async fn a_refused_token_is_renewed_once() {
     client.entry().post(&json!({})).send::<()>().await.unwrap();
 
     let stats = client.stats();
-    assert_eq!((stats.attempts, stats.reauthorizations, stats.retries), (2, 1, 0));
+    assert_eq!(
+        (stats.attempts, stats.reauthorizations, stats.retries),
+        (2, 1, 0)
+    );
 }
 
 #[tokio::test]
@@ -121,10 +182,21 @@ async fn a_second_refusal_is_final() {
     on(&server, "GET", "/", ResponseTemplate::new(401)).await;
     let client = hasty(&server.uri()).auth(Tokens::new()).build().unwrap();
     let error = client.entry().get::<Value>().await.unwrap_err();
-    assert_eq!((error.status().unwrap().as_u16(), error.attempts()), (401, 2));
+    assert_eq!(
+        (error.status().unwrap().as_u16(), error.attempts()),
+        (401, 2)
+    );
 
     let anonymous = hasty(&server.uri()).build().unwrap();
-    assert_eq!(anonymous.entry().get::<Value>().await.unwrap_err().attempts(), 1);
+    assert_eq!(
+        anonymous
+            .entry()
+            .get::<Value>()
+            .await
+            .unwrap_err()
+            .attempts(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -132,14 +204,23 @@ async fn without_credentials_nothing_is_sent() {
     let server = MockServer::start().await;
     let client = hasty(&server.uri()).auth(NoTokens).build().unwrap();
     let error = client.entry().get::<Value>().await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Authorize, false));
+    assert_eq!(
+        (error.kind(), error.is_retryable()),
+        (ErrorKind::Authorize, false)
+    );
     assert_eq!(server.received_requests().await.unwrap().len(), 0);
 }
 
 #[test]
 fn debug_shows_no_secrets() {
     let client = hasty("https://shop.example/?key=secret").build().unwrap();
-    let request = client.entry().post(&"secret").header("authorization", "secret");
+    let request = client
+        .entry()
+        .post(&"secret")
+        .header("authorization", "secret");
     let shown = format!("{client:?} {request:?}");
-    assert!(shown.contains("shop.example") && !shown.contains("secret"), "{shown}");
+    assert!(
+        shown.contains("shop.example") && !shown.contains("secret"),
+        "{shown}"
+    );
 }

@@ -25,11 +25,21 @@ pub(crate) fn hasty(url: &str) -> ClientBuilder {
 
 /// Answers this method and path.
 pub(crate) async fn on(server: &MockServer, method: &str, path: &str, answer: ResponseTemplate) {
-    Mock::given(matchers::method(method)).and(matchers::path(path)).respond_with(answer).mount(server).await;
+    Mock::given(matchers::method(method))
+        .and(matchers::path(path))
+        .respond_with(answer)
+        .mount(server)
+        .await;
 }
 
 /// Answers this method and path, but only so often; later mocks answer the rest.
-pub(crate) async fn first(server: &MockServer, times: u64, method: &str, path: &str, answer: ResponseTemplate) {
+pub(crate) async fn first(
+    server: &MockServer,
+    times: u64,
+    method: &str,
+    path: &str,
+    answer: ResponseTemplate,
+) {
     Mock::given(matchers::method(method))
         .and(matchers::path(path))
         .respond_with(answer)
@@ -40,7 +50,13 @@ pub(crate) async fn first(server: &MockServer, times: u64, method: &str, path: &
 
 /// How many requests of this method the server saw.
 pub(crate) async fn seen(server: &MockServer, method: &str) -> usize {
-    server.received_requests().await.unwrap().iter().filter(|request| request.method.as_str() == method).count()
+    server
+        .received_requests()
+        .await
+        .unwrap()
+        .iter()
+        .filter(|request| request.method.as_str() == method)
+        .count()
 }
 
 /// A server that reads each request and then closes the connection (`answer` empty) or never answers.
