@@ -171,7 +171,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 }
 
 fn format(context: &Context<'_>) -> Result<()> {
-    context.cargo(&["fmt", "--all", "--check"])
+    context.cargo(&["fmt", "--all", "--check", "--", "-l"])
 }
 
 fn lock(context: &Context<'_>) -> Result<()> {
@@ -233,7 +233,8 @@ fn documentation(context: &Context<'_>) -> Result<()> {
 
 fn package(context: &Context<'_>) -> Result<()> {
     let mut command = context.workspace.cargo();
-    command.arg("package");
+    // A package is built outside the workspace, without its profiles; nobody debugs what is built only to see that it builds.
+    command.arg("package").env("CARGO_PROFILE_DEV_DEBUG", "0");
     for package in context.published() {
         command.args(["--package", &package.name]);
     }
