@@ -23,10 +23,16 @@ pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
         // ---- SQLite: its arm here.
         "sqlite" => Err(feature_off(scheme, "sqlite")),
 
-        // ---- Kafka: `#[cfg(feature = "kafka")] mod kafka;` in lib.rs, and its arm here.
+        #[cfg(feature = "kafka")]
+        "kafka" => Ok(Arc::new(crate::kafka::Kafka::connect(rest).await?)),
+        #[cfg(not(feature = "kafka"))]
         "kafka" => Err(feature_off(scheme, "kafka")),
 
-        // ---- RabbitMQ: `#[cfg(feature = "rabbitmq")] mod rabbitmq;` in lib.rs, and its arm here.
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => Ok(Arc::new(
+            crate::rabbitmq::RabbitMq::connect(scheme, rest).await?,
+        )),
+        #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(feature_off(scheme, "rabbitmq")),
 
         _ => Err(Error::new(

@@ -9,7 +9,11 @@ pub mod conformance;
 mod connect;
 mod dead_letter;
 mod delivery;
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+mod derived;
 mod error;
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+mod lanes;
 mod memory;
 mod message;
 mod name;
@@ -19,6 +23,10 @@ mod subscription;
 
 // One folder per backend, all with the same file plan:
 // mod.rs (what maps to what), config.rs (the URL), publish.rs, feed.rs, settle.rs, dead_letter.rs.
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 
 pub use backend::{Backend, Feed, Incoming, Receipt, Settlement, Settler};
 pub use backlog::Backlog;

@@ -1,0 +1,234 @@
+//! `kafka://HOST:PORT[,HOST:PORT][?setting=value&…]`.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::error::{Error, ErrorKind};
+use crate::settings::Settings;
+
+const DEFAULT_PORT: u16 = 9092;
+
+/// Where the brokers are, and how this process uses them.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    bootstrap: String,
+    client_id: String,
+    /// Partitions of a topic made here; -1 leaves it to the broker.
+    pub(super) partitions: i32,
+    /// Replicas of a topic made here; -1 leaves it to the broker.
+    pub(super) replication: i32,
+    /// How long a publish waits for the brokers before it fails.
+    pub(super) publish_timeout: Duration,
+    /// How long every other request may take.
+    pub(super) request_timeout: Duration,
+    /// How long a revoked partition waits for its deliveries in flight.
+    pub(super) drain: Duration,
+    /// How often positions are committed while they move.
+    pub(super) commit_interval: Duration,
+    /// Records fetched ahead and held in lanes, so that a key that waits does not hold up the others.
+    pub(super) lookahead: usize,
+    linger: Duration,
+}
+
+impl Config {
+    /// From a URL without its scheme.
+    pub(super) fn parse(rest: &str) -> Result<Self, Error> {
+        let (place, mut settings) = Settings::split("kafka", rest);
+        let bootstrap = bootstrap(place)?;
+        let config = Self {
+            bootstrap,
+            client_id: settings.take(
+                "client_id",
+                "commerce-event-bus".to_owned(),
+                "a name",
+                name,
+            )?,
+            partitions: settings.take(
+                "partitions",
+                6,
+                "a number from 1, or -1 for the broker's own",
+                count,
+            )?,
+            replication: settings.take(
+                "replication",
+                -1,
+                "a number from 1, or -1 for the broker's own",
+                count,
+            )?,
+            publish_timeout: settings.duration("publish_timeout", Duration::from_secs(30))?,
+            request_timeout: settings.duration("request_timeout", Duration::from_secs(10))?,
+            drain: settings.duration("drain", Duration::from_secs(10))?,
+            commit_interval: settings.duration("commit_interval", Duration::from_millis(500))?,
+            lookahead: settings.number("lookahead", 1000_usize)?.max(1),
+            linger: settings.duration("linger", Duration::from_millis(2))?,
+        };
+        settings.finish()?;
+        Ok(config)
+    }
+
+    /// What every client of ours begins with.
+    fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", &self.client_id)
+            // A broker that comes back is found again within seconds.
+            .set("reconnect.backoff.max.ms", "2000")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        client
+    }
+
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.client()
+    }
+
+    /// Reads metadata and watermarks. A consumer, because a producer's questions may create the topics they ask for.
+    pub(super) fn inspector(&self) -> ClientConfig {
+        self.client()
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut client = self.client();
+        client
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // The same key lands on the same partition as from a Java client.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", self.linger.as_millis().to_string())
+            .set("queue.buffering.max.kbytes", "131072")
+            .set(
+                "message.timeout.ms",
+                self.publish_timeout.as_millis().max(1).to_string(),
+            );
+        client
+    }
+
+    /// A member of a group, or who asks for the group's offsets.
+    pub(super) fn group(&self, group: &str) -> ClientConfig {
+        let mut client = self.client();
+        client
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Positions are pinned when the subscription is made; this is for partitions added later.
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("allow.auto.create.topics", "false");
+        client
+    }
+
+    pub(super) fn member(&self, group: &str, lease: Duration) -> ClientConfig {
+        // What brokers accept unless told otherwise (group.min and group.max.session.timeout.ms).
+        let session = lease.clamp(Duration::from_secs(6), Duration::from_mins(30));
+        let heartbeat = (session / 4).min(Duration::from_secs(3));
+        let mut client = self.group(group);
+        client
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", session.as_millis().to_string())
+            .set("heartbeat.interval.ms", heartbeat.as_millis().to_string())
+            .set("queued.min.messages", self.lookahead.to_string())
+            .set("queued.max.messages.kbytes", "16384");
+        client
+    }
+
+    /// Reads a topic from end to end without being a member of anything.
+    pub(super) fn reader(&self) -> ClientConfig {
+        let mut client = self.group(&format!("{}.reader", self.client_id));
+        client.set("enable.partition.eof", "true");
+        client
+    }
+}
+
+fn bootstrap(place: &str) -> Result<String, Error> {
+    let hosts = place
+        .strip_prefix("//")
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let mut servers = Vec::new();
+    for host in hosts.split(',') {
+        if host.is_empty() || host.contains('/') {
+            return Err(config(
+                "kafka: write kafka://HOST:PORT, several brokers with commas between",
+            ));
+        }
+        if host.contains('@') {
+            return Err(config(
+                "kafka: a user and password in the URL are not supported: brokers are reached without SASL",
+            ));
+        }
+        // An IPv6 address without a port ends with its bracket.
+        let port = host
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.ends_with(']'));
+        match port {
+            None => servers.push(format!("{host}:{DEFAULT_PORT}")),
+            Some((name, port)) if !name.is_empty() && port.parse::<u16>().is_ok() => {
+                servers.push(host.to_owned())
+            }
+            Some(_) => return Err(config(format!("kafka: {host:?} is not HOST:PORT"))),
+        }
+    }
+    Ok(servers.join(","))
+}
+
+fn name(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn count(text: &str) -> Option<i32> {
+    text.parse().ok().filter(|count| *count == -1 || *count > 0)
+}
+
+fn config(problem: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, "connect", problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_settings() {
+        let config =
+            Config::parse("//one:9093,two,[::1],[::1]:9094?partitions=12&drain=2s").unwrap();
+        assert_eq!(config.bootstrap, "one:9093,two:9092,[::1]:9092,[::1]:9094");
+        assert_eq!((config.partitions, config.replication), (12, -1));
+        assert_eq!(config.drain, Duration::from_secs(2));
+        assert_eq!(config.producer().get("enable.idempotence"), Some("true"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("", "write kafka://HOST:PORT"),
+            ("//", "write kafka://HOST:PORT"),
+            ("//one,,two", "write kafka://HOST:PORT"),
+            ("//one/topic", "write kafka://HOST:PORT"),
+            ("//one:port", "not HOST:PORT"),
+            ("//me:secret@one:9092", "without SASL"),
+            ("//one?partitions=0", "partitions"),
+            ("//one?partition=3", "partitions"),
+        ];
+        for (url, expected) in cases {
+            let error = Config::parse(url).unwrap_err().to_string();
+            assert!(error.contains(expected), "{url}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lease_becomes_a_session_that_brokers_accept() {
+        let config = Config::parse("//one").unwrap();
+        let session = |lease| {
+            config
+                .member("g", lease)
+                .get("session.timeout.ms")
+                .map(str::to_owned)
+        };
+        assert_eq!(session(Duration::from_millis(100)).as_deref(), Some("6000"));
+        assert_eq!(session(Duration::from_secs(30)).as_deref(), Some("30000"));
+        assert_eq!(session(Duration::from_hours(2)).as_deref(), Some("1800000"));
+    }
+}

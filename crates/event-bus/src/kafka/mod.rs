@@ -1,0 +1,343 @@
+//! Apache Kafka, through librdkafka.
+//!
+//! | concept | here |
+//! |---|---|
+//! | topic | a topic of the same name, made on demand |
+//! | subscription | a consumer group `TOPIC.SUBSCRIPTION` (dots in the subscription's name become underscores) |
+//! | key | the record key, partitioned like Java's default (murmur2); in the process, a lane per key |
+//! | message | CloudEvents binary mode (`ce_` headers); binary and structured mode are read |
+//! | accepted | the idempotent producer's confirmation by all in-sync replicas; the position is `partition@offset` |
+//! | ack | the partition's frontier moves: the committed offset never passes a record that is not settled |
+//! | retry | the key waits in this process, the partition goes on |
+//! | lease | the group's session: the subscription's lease, from 6 seconds to 30 minutes |
+//! | dead letter | topic `TOPIC.SUBSCRIPTION.dead`, confirmed before the offset may move |
+//! | redrive | published to the topic again, in a record that only this subscription looks at |
+//! | replay | a new subscription begins with the oldest record that the topic still has |
+//!
+//! # How it keeps the contract
+//!
+//! Handlers settle in any order. Committed is the offset of the oldest record that is not settled, so after a crash the
+//! records after it come again, settled or not: at least once. Positions are committed every `commit_interval`.
+//!
+//! When a partition is revoked, nothing more of it is handed out; deliveries in flight have `drain` to be settled; the
+//! position is committed; then the partition goes. What is settled after that is refused with
+//! [`LeaseLost`](crate::ErrorKind::LeaseLost). A member that is full pauses its partitions and stays in the group.
+//!
+//! A new subscription's position is written before the first member joins, so that `subscribe` returning means: what is
+//! published from now on will be seen.
+//!
+//! # Settings
+//!
+//! `kafka://HOST:PORT[,HOST:PORT][?…]` with
+//!
+//! | setting | default | what it does |
+//! |---|---|---|
+//! | `partitions` | 6 | partitions of topics made here; the most members that share a subscription. -1: the broker's own default |
+//! | `replication` | -1 | replicas of topics made here; -1: the broker's own default. In production 3, with `min.insync.replicas` 2 |
+//! | `publish_timeout` | 30s | how long a publish waits for the brokers |
+//! | `request_timeout` | 10s | how long any other request waits |
+//! | `drain` | 10s | how long a revoked partition waits for its deliveries in flight; the whole group waits with it |
+//! | `commit_interval` | 500ms | how much may come again after a crash |
+//! | `lookahead` | 1000 | records held in lanes. A key that waits holds its later records; when all are of waiting keys, the member is full |
+//! | `linger` | 2ms | how long the producer collects a batch |
+//! | `client_id` | commerce-event-bus | how brokers name this client in their logs and quotas |
+//!
+//! Topics that exist are used as they are; give them more partitions only while no key has records in flight, because
+//! keys move. A topic needs no setting of its own; the group's offsets live for the broker's
+//! `offsets.retention.minutes` (7 days) after its last member left, and then it begins anew.
+//!
+//! # What it cannot do
+//!
+//! - A retry's delay and the attempt number live in the process: after a crash, or when a rebalance moves the partition,
+//!   the message comes at once and counts from one.
+//! - A failed publish whose time ran out is *unknown*: the client does not tell whether it was on its way.
+//! - Redriven records are on the topic again; consumers that do not use this crate see them as repetitions.
+//! - No TLS and no SASL.
+
+mod config;
+mod dead_letter;
+mod feed;
+mod frontier;
+mod member;
+mod publish;
+mod reader;
+mod record;
+mod settle;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use self::config::Config;
+use self::dead_letter::DeadLetters;
+use self::feed::KafkaFeed;
+use self::member::Member;
+use self::publish::Publisher;
+use self::settle::KafkaSettler;
+use self::topics::{Keeps, Topics, dead_letter_topic};
+use crate::backend::{Backend, Feed};
+use crate::backlog::Backlog;
+use crate::capabilities::Capabilities;
+use crate::dead_letter::DeadLetter;
+use crate::derived::qualified;
+use crate::error::{Error, ErrorKind, PublishError};
+use crate::lanes::after;
+use crate::message::{Accepted, Message};
+use crate::name::{SubscriptionName, TopicName};
+use crate::subscription::Subscription;
+
+/// How long a member that has nothing in flight may take to leave its group when the bus closes.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// The backend behind `kafka:`.
+pub(crate) struct Kafka {
+    config: Config,
+    topics: Arc<Topics>,
+    publisher: Arc<Publisher>,
+    dead_letters: Arc<DeadLetters>,
+    members: Mutex<Vec<Weak<Member>>>,
+    closed: AtomicBool,
+}
+
+impl Kafka {
+    /// From a URL without its scheme. The brokers must answer.
+    pub(crate) async fn connect(rest: &str) -> Result<Self, Error> {
+        let config = Config::parse(rest)?;
+        let topics = Arc::new(Topics::new(&config)?);
+        topics.check("connect").await?;
+        let publisher = Arc::new(Publisher::new(&config, Arc::clone(&topics))?);
+        let dead_letters = Arc::new(DeadLetters {
+            config: config.clone(),
+            topics: Arc::clone(&topics),
+            publisher: Arc::clone(&publisher),
+        });
+        Ok(Self {
+            config,
+            topics,
+            publisher,
+            dead_letters,
+            members: Mutex::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn ensure_open(&self, operation: &'static str) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(closed(operation))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn members(&self) -> Vec<Arc<Member>> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|member| member.strong_count() > 0);
+        members.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[async_trait]
+impl Backend for Kafka {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            multi_process: true,
+            ordered: true,
+            replay: true,
+            dead_letters: true,
+            fenced: true,
+            positions: true,
+            exact_backlog: true,
+            ..Capabilities::none()
+        }
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+        self.publisher.publish(messages).await
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Feed>, Error> {
+        const OPERATION: &str = "subscribe";
+        self.ensure_open(OPERATION)?;
+        let (topic, name) = (&subscription.topic, &subscription.name);
+        // A subscription whose dead letters could not be kept is refused now, not at the first of them.
+        dead_letter_topic(topic, name)?;
+        let group = qualified(topic, name);
+        self.topics
+            .ensure(OPERATION, topic.as_str(), Keeps::Events)
+            .await?;
+        self.topics
+            .pin(&group, topic.as_str(), subscription.start)
+            .await?;
+        let member = Arc::new(Member::new(subscription, group, self.config.lookahead));
+        let settler = Arc::new(KafkaSettler {
+            member: Arc::clone(&member),
+            dead_letters: Arc::clone(&self.dead_letters),
+        });
+        // Made before the reader: a cancelled subscribe drops it, and with it the reader.
+        let feed = KafkaFeed {
+            member: Arc::clone(&member),
+            settler,
+        };
+        reader::start(&self.config, &member).await?;
+        self.members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::downgrade(&member));
+        // A close that ran meanwhile did not see the member.
+        self.ensure_open(OPERATION)?;
+        Ok(Box::new(feed))
+    }
+
+    async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
+        const OPERATION: &str = "backlog";
+        let unknown = || {
+            let problem = format!("topic {topic} has no subscription {name}");
+            Error::new(ErrorKind::Config, OPERATION, problem)
+        };
+        let group = qualified(topic, name);
+        let watermarks = self.topics.watermarks(OPERATION, topic.as_str()).await?;
+        let partitions = i32::try_from(watermarks.len()).unwrap_or(i32::MAX);
+        if partitions == 0 {
+            return Err(unknown());
+        }
+        let committed = self
+            .topics
+            .committed(OPERATION, &group, topic.as_str(), partitions)
+            .await?;
+        if committed.is_empty() {
+            return Err(unknown());
+        }
+        let dead = self.dead_letters.count(OPERATION, topic, name).await?;
+        // Of the partitions that are read here, this process knows more than the broker.
+        let mut read_here = BTreeMap::new();
+        let (mut waiting, mut in_flight) = (0, 0);
+        for member in self.members().iter().filter(|member| member.group == group) {
+            member.desk.look(|lanes, assigned| {
+                read_here.extend(assigned.ends());
+                waiting += lanes.waiting() as u64;
+                in_flight += lanes.in_flight() as u64;
+            });
+        }
+        for (partition, (oldest, next)) in watermarks {
+            let position = read_here
+                .get(&partition)
+                .or(committed.get(&partition))
+                .copied()
+                .unwrap_or(oldest);
+            waiting += u64::try_from(next - position.max(oldest)).unwrap_or(0);
+        }
+        Ok(Backlog::new(waiting, in_flight, dead))
+    }
+
+    async fn dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        self.dead_letters.list(topic, name, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<u64, Error> {
+        self.dead_letters.redrive(topic, name, limit).await
+    }
+
+    async fn purge_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error> {
+        self.dead_letters.purge(topic, name).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.ensure_open("check")?;
+        self.topics.check("check").await
+    }
+
+    async fn close(&self, within: Duration) -> Result<(), Error> {
+        self.closed.store(true, Ordering::Release);
+        let deadline = after(Instant::now(), within);
+        let members = self.members();
+        for member in &members {
+            member.leave(within);
+        }
+        let mut left = 0;
+        for member in &members {
+            if timeout_at(deadline, member.desk.drained()).await.is_err() {
+                left += member.desk.look(|lanes, _| lanes.in_flight());
+                member.leave(Duration::ZERO);
+            }
+        }
+        let flushed = self
+            .publisher
+            .close(deadline.saturating_duration_since(Instant::now()))
+            .await;
+        let leaving = Instant::now() + LEAVING;
+        for member in &members {
+            if timeout_at(leaving, member.departure.gone()).await.is_err() {
+                tracing::warn!(topic = %member.topic, subscription = %member.name, "the group is not left yet");
+            }
+        }
+        if left > 0 {
+            let problem = format!("{left} deliveries were not settled in time");
+            return Err(Error::new(ErrorKind::Timeout, "close", problem));
+        }
+        flushed
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("config", &self.config)
+            .field("members", &self.members().len())
+            .field("closed", &self.closed.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+fn closed(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Closed, operation, "the bus is closed")
+}
+
+/// The brokers cannot be reached, or do not do it now.
+fn unavailable(
+    operation: &'static str,
+    problem: impl Into<String>,
+    source: impl StdError + Send + Sync + 'static,
+) -> Error {
+    let problem = format!("{}: {source}", problem.into());
+    Error::new(ErrorKind::Unavailable, operation, problem).with_source(source)
+}
+
+/// The client itself refused.
+fn failed(
+    operation: &'static str,
+    problem: &str,
+    source: impl StdError + Send + Sync + 'static,
+) -> Error {
+    Error::new(
+        ErrorKind::Backend,
+        operation,
+        format!("{problem}: {source}"),
+    )
+    .with_source(source)
+}

@@ -1,0 +1,323 @@
+//! One idempotent producer for the process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use tokio::time::Instant;
+
+use super::config::Config;
+use super::record::{Record, position};
+use super::topics::{Keeps, Topics, blocking};
+use super::{closed, failed};
+use crate::error::{Error, ErrorKind, PublishError, PublishErrorKind};
+use crate::message::{Accepted, Message};
+
+/// The client's own log lines, as ours.
+pub(super) struct ToTracing;
+
+impl ClientContext for ToTracing {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka client");
+    }
+}
+
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
+            tracing::error!(facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
+        _ => tracing::debug!(facility, "{message}"),
+    }
+}
+
+type Producer = FutureProducer<ToTracing>;
+
+/// Publishes records and waits for the brokers' word.
+pub(super) struct Publisher {
+    config: Config,
+    topics: Arc<Topics>,
+    /// `None` once closed. Replaced when the client calls its state beyond repair.
+    producer: Mutex<Option<Producer>>,
+}
+
+/// Why a record was not accepted.
+struct Refusal {
+    kind: PublishErrorKind,
+    error: Error,
+}
+
+impl Publisher {
+    pub(super) fn new(config: &Config, topics: Arc<Topics>) -> Result<Self, Error> {
+        let producer = Mutex::new(Some(producer(config)?));
+        Ok(Self {
+            config: config.clone(),
+            topics,
+            producer,
+        })
+    }
+
+    /// Publishes messages, pipelined; one result per message.
+    pub(super) async fn publish(
+        &self,
+        messages: Vec<Message>,
+    ) -> Vec<Result<Accepted, PublishError>> {
+        let give_up = Instant::now() + self.config.publish_timeout;
+        let mut on_their_way = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let record = Record::of(&message.event);
+            let topic = message.topic.as_str();
+            let sent = match self.topics.ensure("publish", topic, Keeps::Events).await {
+                Ok(()) => self.send(topic, &record, give_up).await,
+                Err(error) => Err(error),
+            };
+            on_their_way.push(sent);
+        }
+        let mut results = Vec::with_capacity(messages.len());
+        for (message, sent) in messages.into_iter().zip(on_their_way) {
+            let result = match sent {
+                Ok(delivery) => outcome(delivery.await.ok()),
+                Err(error) => Err(Refusal {
+                    kind: PublishErrorKind::Failed,
+                    error,
+                }),
+            };
+            results.push(result.map_err(|Refusal { kind, error }| match kind {
+                PublishErrorKind::Failed => PublishError::failed(message, error),
+                PublishErrorKind::Unknown => PublishError::unknown(message, error),
+            }));
+        }
+        results
+    }
+
+    /// Publishes records to one topic and succeeds when every one is confirmed.
+    pub(super) async fn publish_records(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        records: &[Record],
+    ) -> Result<(), Error> {
+        let give_up = Instant::now() + self.config.publish_timeout;
+        let mut on_their_way = Vec::with_capacity(records.len());
+        for record in records {
+            on_their_way.push(self.send(topic, record, give_up).await?);
+        }
+        for delivery in on_their_way {
+            if let Err(Refusal { error, .. }) = outcome(delivery.await.ok()) {
+                let problem = format!("a record for {topic} was not confirmed");
+                return Err(Error::new(error.kind(), operation, problem).with_source(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a record to the client; waits while its queue is full.
+    async fn send(
+        &self,
+        topic: &str,
+        record: &Record,
+        give_up: Instant,
+    ) -> Result<DeliveryFuture, Error> {
+        loop {
+            let full = match self.producer()?.send_result(future_record(topic, record)) {
+                Ok(delivery) => return Ok(delivery),
+                Err((error, _)) => error,
+            };
+            if full.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(send_error(full));
+            }
+            if Instant::now() >= give_up {
+                let problem =
+                    "the producer's queue stayed full: the brokers do not keep up, or are away";
+                return Err(Error::new(ErrorKind::Timeout, "publish", problem).with_source(full));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn producer(&self) -> Result<Producer, Error> {
+        let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(alive) = current.as_ref() else {
+            return Err(closed("publish"));
+        };
+        // An idempotent producer stops for good when it cannot promise order and uniqueness any more. Its records were
+        // reported one by one; a new one starts clean.
+        if let Some((code, reason)) = alive.client().fatal_error() {
+            tracing::error!(%code, reason, "the Kafka producer gave up and is replaced");
+            let replaced = current.replace(producer(&self.config)?);
+            std::thread::spawn(move || drop(replaced));
+        }
+        current.clone().ok_or_else(|| closed("publish"))
+    }
+
+    /// Waits until everything handed to the client is confirmed or refused; then nothing is accepted any more.
+    pub(super) async fn close(&self, within: Duration) -> Result<(), Error> {
+        let producer = self
+            .producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(producer) = producer else {
+            return Ok(());
+        };
+        blocking("close", move || {
+            let flushed = producer.flush(within);
+            flushed.map_err(|error| {
+                Error::new(
+                    ErrorKind::Timeout,
+                    "close",
+                    "some publishes were not confirmed in time",
+                )
+                .with_source(error)
+            })
+        })
+        .await
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        // The client joins its threads when dropped, which a runtime's thread must not wait for.
+        if let Some(producer) = self
+            .producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            std::thread::spawn(move || drop(producer));
+        }
+    }
+}
+
+fn producer(config: &Config) -> Result<Producer, Error> {
+    config
+        .producer()
+        .create_with_context(ToTracing)
+        .map_err(|error| failed("connect", "the Kafka producer could not be made", error))
+}
+
+fn future_record<'a>(topic: &'a str, record: &'a Record) -> FutureRecord<'a, [u8], [u8]> {
+    FutureRecord {
+        topic,
+        // The partitioner decides, by the key.
+        partition: None,
+        payload: record.payload.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: None,
+        headers: Some(record.owned_headers()),
+    }
+}
+
+/// Refused before it left the process.
+fn send_error(error: KafkaError) -> Error {
+    let kind = match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidArgument) => {
+            ErrorKind::Message
+        }
+        _ => ErrorKind::Backend,
+    };
+    Error::new(
+        kind,
+        "publish",
+        format!("not accepted by the Kafka client: {error}"),
+    )
+    .with_source(error)
+}
+
+/// What the broker's word, or its silence, means. `None`: the client was dropped before it knew.
+fn outcome(delivered: Option<OwnedDeliveryResult>) -> Result<Accepted, Refusal> {
+    let unknown = |error| Refusal {
+        kind: PublishErrorKind::Unknown,
+        error,
+    };
+    match delivered {
+        Some(Ok(delivery)) => Ok(Accepted::new(Some(position(
+            delivery.partition,
+            delivery.offset,
+        )))),
+        None => Err(unknown(Error::new(
+            ErrorKind::Closed,
+            "publish",
+            "the bus was closed before the broker answered",
+        ))),
+        Some(Err((error, _))) => {
+            let (kind, error_kind) = verdict(error.rdkafka_error_code());
+            let error = Error::new(error_kind, "publish", format!("not confirmed: {error}"))
+                .with_source(error);
+            Err(Refusal { kind, error })
+        }
+    }
+}
+
+/// Only what says that the broker does not have the record is a failure. A time-out is not: the client does not tell
+/// whether the record was on its way.
+fn verdict(code: Option<RDKafkaErrorCode>) -> (PublishErrorKind, ErrorKind) {
+    use PublishErrorKind::{Failed, Unknown};
+    match code {
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::MessageBatchTooLarge
+            | RDKafkaErrorCode::InvalidMessage
+            | RDKafkaErrorCode::InvalidRecord
+            | RDKafkaErrorCode::InvalidMessageSize,
+        ) => (Failed, ErrorKind::Message),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::InvalidRequiredAcks,
+        ) => (Failed, ErrorKind::Backend),
+        Some(RDKafkaErrorCode::NotEnoughReplicas | RDKafkaErrorCode::PurgeQueue) => {
+            (Failed, ErrorKind::Unavailable)
+        }
+        Some(RDKafkaErrorCode::MessageTimedOut) => (Unknown, ErrorKind::Timeout),
+        _ => (Unknown, ErrorKind::Unavailable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_certain_refusal_is_a_failure() {
+        let kind = |code| verdict(Some(code)).0;
+        assert_eq!(
+            kind(RDKafkaErrorCode::MessageSizeTooLarge),
+            PublishErrorKind::Failed
+        );
+        assert_eq!(
+            kind(RDKafkaErrorCode::TopicAuthorizationFailed),
+            PublishErrorKind::Failed
+        );
+        assert_eq!(
+            kind(RDKafkaErrorCode::MessageTimedOut),
+            PublishErrorKind::Unknown
+        );
+        assert_eq!(
+            kind(RDKafkaErrorCode::PurgeInflight),
+            PublishErrorKind::Unknown
+        );
+        assert_eq!(
+            kind(RDKafkaErrorCode::NotEnoughReplicasAfterAppend),
+            PublishErrorKind::Unknown
+        );
+        assert_eq!(verdict(None).0, PublishErrorKind::Unknown);
+    }
+}

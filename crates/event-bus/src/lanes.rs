@@ -1,0 +1,412 @@
+//! Order per key over an in-order stream.
+//!
+//! Kafka and RabbitMQ hand a consumer one stream; this turns it into lanes: the head of each key is handed out, the rest
+//! of the key waits until the head is settled, other keys go on. A retry waits here, in the process, so the partition or
+//! queue behind it moves on. Nothing here knows a broker, a clock or a lock: time is passed in, the caller locks, and
+//! [`Desk`] adds the waiting.
+//!
+//! What a connection loss or a rebalance does: [`Lanes::revoke`] forgets what was not handed out, because the broker will
+//! deliver it again, and keeps what is in a handler's hands as an *orphan*. An orphan can no longer be settled, but its key
+//! stays blocked until the handler lets go, so the redelivered copy never runs beside it. Attempts and retry delays of
+//! revoked messages are remembered (bounded) and applied when the same message comes back to this process.
+
+mod departure;
+mod desk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::backend::Receipt;
+
+pub(crate) use departure::Departure;
+pub(crate) use desk::Desk;
+
+/// What a stream offers: one message on its way to a lane.
+#[derive(Debug)]
+pub(crate) struct Arrival<T, I> {
+    /// The ordering key; `None` keeps no order with anything.
+    pub(crate) key: Option<Bytes>,
+    /// Recognises the same message when the broker delivers it again.
+    pub(crate) identity: Option<I>,
+    /// Deliveries that the broker has counted before this one.
+    pub(crate) earlier_attempts: u32,
+    /// The message itself, cheap to clone: it is kept until it is settled.
+    pub(crate) item: T,
+}
+
+/// One hand-out of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HandedOut<T> {
+    pub(crate) receipt: Receipt,
+    pub(crate) attempt: u32,
+    pub(crate) item: T,
+}
+
+/// The receipt does not name a message that is handed out now: settled, handed out again, or revoked meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stale;
+
+/// The time after a delay; a delay beyond what the clock can count is as good as for ever: thirty years.
+pub(crate) fn after(from: Instant, delay: Duration) -> Instant {
+    from.checked_add(delay)
+        .unwrap_or_else(|| from + Duration::from_hours(30 * 365 * 24))
+}
+
+/// How much may be held and handed out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Messages handed out and not settled.
+    pub(crate) in_flight: usize,
+    /// Messages held in all, handed out or not; beyond it [`Lanes::has_room`] is false and the intake must pause.
+    pub(crate) held: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Behind the head of its lane.
+    Queued,
+    Ready,
+    /// For its `not_before`.
+    Waiting,
+    /// In a handler's hands.
+    Out,
+    /// In a handler's hands, but the broker has taken it back.
+    Orphan,
+}
+
+#[derive(Debug)]
+struct Slot<T, I> {
+    key: Option<Bytes>,
+    identity: Option<I>,
+    item: T,
+    attempt: u32,
+    not_before: Option<Instant>,
+    fence: u64,
+    state: State,
+    /// On the way out: it may be settled, but it is not handed out again.
+    leaving: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    attempt: u32,
+    not_before: Option<Instant>,
+}
+
+/// The lanes of one subscription in one process.
+#[derive(Debug)]
+pub(crate) struct Lanes<T, I> {
+    ordered: bool,
+    bounds: Bounds,
+    slots: HashMap<u64, Slot<T, I>>,
+    /// Ids per key in arrival order; the front is the head. Only ordered subscriptions have lanes.
+    lanes: HashMap<Bytes, VecDeque<u64>>,
+    /// Ids that may be handed out, oldest arrival first.
+    ready: BTreeSet<u64>,
+    timers: BTreeSet<(Instant, u64)>,
+    /// What is remembered of revoked messages, and in which order to forget it.
+    memories: HashMap<I, Memory>,
+    forget_order: VecDeque<I>,
+    out: usize,
+    orphans: usize,
+    next_id: u64,
+    next_fence: u64,
+}
+
+impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
+    pub(crate) fn new(ordered: bool, bounds: Bounds) -> Self {
+        Self {
+            ordered,
+            bounds,
+            slots: HashMap::new(),
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            memories: HashMap::new(),
+            forget_order: VecDeque::new(),
+            out: 0,
+            orphans: 0,
+            next_id: 0,
+            next_fence: 1,
+        }
+    }
+
+    /// Takes the next message of the stream. The caller stops when [`Self::has_room`] is false; what is already on its way
+    /// then is still taken.
+    pub(crate) fn push(&mut self, arrival: Arrival<T, I>) {
+        let Arrival {
+            key,
+            identity,
+            earlier_attempts,
+            item,
+        } = arrival;
+        let id = self.next_id;
+        self.next_id += 1;
+        let memory = identity
+            .as_ref()
+            .and_then(|identity| self.memories.remove(identity));
+        let key = key.filter(|_| self.ordered);
+        let is_head = key.as_ref().is_none_or(|key| {
+            let lane = self.lanes.entry(key.clone()).or_default();
+            lane.push_back(id);
+            lane.len() == 1
+        });
+        let slot = Slot {
+            key,
+            identity,
+            item,
+            attempt: earlier_attempts.max(memory.map_or(0, |memory| memory.attempt)),
+            not_before: memory.and_then(|memory| memory.not_before),
+            fence: 0,
+            state: State::Queued,
+            leaving: false,
+        };
+        self.slots.insert(id, slot);
+        if is_head {
+            self.activate(id);
+        }
+    }
+
+    /// Whether the intake may go on.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.len() - self.orphans < self.bounds.held
+    }
+
+    /// Whether at least half of the room is free: where a paused intake resumes, so that it does not flutter.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        (self.slots.len() - self.orphans) * 2 <= self.bounds.held
+    }
+
+    /// Messages handed out and not settled; orphans are no longer this subscription's and do not count.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.out - self.orphans
+    }
+
+    /// Messages held here that are not handed out.
+    pub(crate) fn waiting(&self) -> usize {
+        self.slots.len() - self.out
+    }
+
+    /// Hands out the oldest message that may run now.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<HandedOut<T>> {
+        if self.out >= self.bounds.in_flight {
+            return None;
+        }
+        while let Some(&(at, id)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.state = State::Ready;
+                slot.not_before = None;
+                self.ready.insert(id);
+            }
+        }
+        let id = self.ready.pop_first()?;
+        let slot = self.slots.get_mut(&id)?;
+        slot.state = State::Out;
+        slot.attempt = slot.attempt.saturating_add(1);
+        slot.fence = self.next_fence;
+        self.next_fence += 1;
+        self.out += 1;
+        Some(HandedOut {
+            receipt: Receipt::new(id, slot.fence),
+            attempt: slot.attempt,
+            item: slot.item.clone(),
+        })
+    }
+
+    /// When [`Self::next`] is worth another call although nothing else happens.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        if self.out >= self.bounds.in_flight {
+            return None;
+        }
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The message of a receipt, if it may still be settled, and the attempt it was handed out with.
+    pub(crate) fn held(&self, receipt: Receipt) -> Result<(T, u32), Stale> {
+        match self.slots.get(&receipt.id) {
+            Some(slot) if slot.fence == receipt.fence && slot.state == State::Out => {
+                Ok((slot.item.clone(), slot.attempt))
+            }
+            _ => Err(Stale),
+        }
+    }
+
+    /// The message is settled for good; the next one of its key may run.
+    pub(crate) fn finish(&mut self, receipt: Receipt) -> Result<T, Stale> {
+        self.held(receipt)?;
+        self.out -= 1;
+        self.remove(receipt.id).map(|slot| slot.item).ok_or(Stale)
+    }
+
+    /// The message waits in its lane until `at` and is then handed out again.
+    pub(crate) fn retry(&mut self, receipt: Receipt, at: Instant) -> Result<(), Stale> {
+        self.held(receipt)?;
+        self.give_back(receipt.id, Some(at));
+        Ok(())
+    }
+
+    /// The handler let go of the message without settling it: it is handed out again, and an orphan is forgotten.
+    pub(crate) fn release(&mut self, receipt: Receipt) {
+        match self.slots.get(&receipt.id) {
+            Some(slot) if slot.fence != receipt.fence => {}
+            Some(slot) if slot.state == State::Out => self.give_back(receipt.id, None),
+            Some(slot) if slot.state == State::Orphan => {
+                self.out -= 1;
+                self.orphans -= 1;
+                self.remove(receipt.id);
+            }
+            _ => {}
+        }
+    }
+
+    /// First half of a revocation: what was not handed out is forgotten, what is handed out may still be settled but is not
+    /// handed out again.
+    pub(crate) fn leave(&mut self, of: impl Fn(&T) -> bool) {
+        for id in self.ids(of) {
+            match self.slots.get_mut(&id) {
+                Some(slot) if slot.state == State::Out => slot.leaving = true,
+                Some(slot) if slot.state == State::Orphan => {}
+                _ => self.forget(id),
+            }
+        }
+    }
+
+    /// Messages handed out that may still be settled.
+    pub(crate) fn out_of(&self, of: impl Fn(&T) -> bool) -> usize {
+        self.slots
+            .values()
+            .filter(|slot| slot.state == State::Out && of(&slot.item))
+            .count()
+    }
+
+    /// The broker has taken the messages back: nothing of them can be settled from now on.
+    pub(crate) fn revoke(&mut self, of: impl Fn(&T) -> bool) {
+        for id in self.ids(of) {
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
+            match slot.state {
+                State::Orphan => {}
+                State::Out => {
+                    slot.state = State::Orphan;
+                    self.orphans += 1;
+                    let memory = Memory {
+                        attempt: slot.attempt,
+                        not_before: None,
+                    };
+                    if let Some(identity) = slot.identity.clone() {
+                        self.remember(identity, memory);
+                    }
+                }
+                _ => self.forget(id),
+            }
+        }
+    }
+
+    /// Ids in arrival order, so that what came last is remembered longest.
+    fn ids(&self, of: impl Fn(&T) -> bool) -> Vec<u64> {
+        let mut ids: Vec<u64> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| of(&slot.item))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// A message has become the head of its lane, or has none: it runs now or at its time.
+    fn activate(&mut self, id: u64) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        if let Some(at) = slot.not_before {
+            slot.state = State::Waiting;
+            self.timers.insert((at, id));
+        } else {
+            slot.state = State::Ready;
+            self.ready.insert(id);
+        }
+    }
+
+    fn give_back(&mut self, id: u64, at: Option<Instant>) {
+        self.out -= 1;
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        slot.not_before = at;
+        slot.state = State::Queued;
+        if slot.leaving {
+            self.forget(id);
+        } else {
+            self.activate(id);
+        }
+    }
+
+    /// Drops a message that is not handed out and remembers how often it was and how long it must wait.
+    fn forget(&mut self, id: u64) {
+        let Some(slot) = self.remove(id) else { return };
+        if let Some(identity) = slot.identity
+            && (slot.attempt > 0 || slot.not_before.is_some())
+        {
+            self.remember(
+                identity,
+                Memory {
+                    attempt: slot.attempt,
+                    not_before: slot.not_before,
+                },
+            );
+        }
+    }
+
+    /// Takes a message out of every index; if it was the head of its lane, the next one becomes it.
+    fn remove(&mut self, id: u64) -> Option<Slot<T, I>> {
+        let slot = self.slots.remove(&id)?;
+        self.ready.remove(&id);
+        if let Some(at) = slot.not_before {
+            self.timers.remove(&(at, id));
+        }
+        if let Some(key) = &slot.key
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            let was_head = lane.front() == Some(&id);
+            if was_head {
+                lane.pop_front();
+            } else {
+                lane.retain(|other| *other != id);
+            }
+            let head = lane.front().copied();
+            match head {
+                None => {
+                    self.lanes.remove(key);
+                }
+                Some(head) if was_head => self.activate(head),
+                Some(_) => {}
+            }
+        }
+        Some(slot)
+    }
+
+    /// As many memories as messages may be held: older ones are of partitions that did not come back.
+    fn remember(&mut self, identity: I, memory: Memory) {
+        if self.memories.insert(identity.clone(), memory).is_none() {
+            self.forget_order.push_back(identity);
+        }
+        // Memories taken by `push` leave their place in the order behind; it is dropped here.
+        while self.forget_order.len() > self.bounds.held {
+            if let Some(oldest) = self.forget_order.pop_front() {
+                self.memories.remove(&oldest);
+            }
+        }
+    }
+}

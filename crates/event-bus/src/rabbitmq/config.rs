@@ -1,0 +1,188 @@
+//! `amqp://USER:PASSWORD@HOST:PORT/VHOST[?setting=value&…]`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use lapin::uri::AMQPUri;
+
+use crate::error::{Error, ErrorKind};
+use crate::name::TopicName;
+use crate::settings::Settings;
+
+/// Quorum queues take no larger prefetch.
+const LARGEST_PREFETCH: u16 = 2000;
+
+/// Where the broker is, and how this process uses it.
+#[derive(Clone)]
+pub(super) struct Config {
+    /// With the password.
+    pub(super) uri: AMQPUri,
+    /// How long one attempt to connect, or a request other than a publish, may take.
+    pub(super) request_timeout: Duration,
+    /// How long a publish waits for the broker before it fails.
+    pub(super) publish_timeout: Duration,
+    /// Messages of an ordered subscription fetched ahead and held in lanes.
+    lookahead: u16,
+    /// How often the broker delivers a message, whatever comes of it, before it goes to the dead letters.
+    pub(super) delivery_limit: u32,
+    /// Topics that nobody needs to read.
+    pub(super) unrouted_ok: BTreeSet<TopicName>,
+}
+
+impl Config {
+    /// From a URL, taken apart at the first colon.
+    pub(super) fn parse(scheme: &str, rest: &str) -> Result<Self, Error> {
+        let (place, mut settings) = Settings::split("rabbitmq", rest);
+        let mut uri = uri(scheme, place)?;
+        let request_timeout = settings.duration("request_timeout", Duration::from_secs(10))?;
+        let heartbeat = settings.take("heartbeat", 15, "a number of seconds", |text| {
+            text.parse().ok()
+        })?;
+        uri.query.heartbeat = Some(heartbeat);
+        uri.query.connection_timeout = u64::try_from(request_timeout.as_millis()).ok();
+        let config = Self {
+            uri,
+            request_timeout,
+            publish_timeout: settings.duration("publish_timeout", Duration::from_secs(30))?,
+            lookahead: settings.take("lookahead", 1000, "a number from 1 to 2000", lookahead)?,
+            delivery_limit: settings.number("delivery_limit", 100_u32)?,
+            unrouted_ok: settings.take(
+                "unrouted_ok",
+                BTreeSet::new(),
+                "topic names with commas between",
+                topics,
+            )?,
+        };
+        settings.finish()?;
+        Ok(config)
+    }
+
+    /// How many messages the broker sends ahead of their settlement. A key that waits must not hold up the others of an
+    /// ordered subscription; an unordered one leaves to other members what it cannot hand out.
+    pub(super) fn prefetch(&self, ordered: bool, max_in_flight: usize) -> u16 {
+        let in_flight = u16::try_from(max_in_flight)
+            .unwrap_or(LARGEST_PREFETCH)
+            .clamp(1, LARGEST_PREFETCH);
+        if ordered {
+            in_flight.max(self.lookahead)
+        } else {
+            in_flight
+        }
+    }
+}
+
+fn uri(scheme: &str, place: &str) -> Result<AMQPUri, Error> {
+    // Never the text itself: it holds a password.
+    let malformed = || {
+        config("rabbitmq: write amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2F for the vhost \"/\"")
+    };
+    if !place.starts_with("//") || place.len() == 2 {
+        return Err(malformed());
+    }
+    if place.contains('[') {
+        return Err(config(
+            "rabbitmq: an IPv6 address in the URL is not understood by the client; use a host name",
+        ));
+    }
+    let mut uri: AMQPUri = format!("{scheme}:{place}")
+        .parse()
+        .map_err(|_| malformed())?;
+    // "amqp://host/" names the vhost "" by the letter, and no broker has one of that name.
+    if uri.vhost.is_empty() {
+        "/".clone_into(&mut uri.vhost);
+    }
+    Ok(uri)
+}
+
+fn lookahead(text: &str) -> Option<u16> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=LARGEST_PREFETCH).contains(count))
+}
+
+fn topics(text: &str) -> Option<BTreeSet<TopicName>> {
+    text.split(',')
+        .map(|name| TopicName::new(name.trim()).ok())
+        .collect()
+}
+
+fn config(problem: &str) -> Error {
+    Error::new(ErrorKind::Config, "connect", problem)
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.uri.authority.host)
+            .field("port", &self.uri.authority.port)
+            .field("vhost", &self.uri.vhost)
+            .field("request_timeout", &self.request_timeout)
+            .field("publish_timeout", &self.publish_timeout)
+            .field("lookahead", &self.lookahead)
+            .field("delivery_limit", &self.delivery_limit)
+            .field("unrouted_ok", &self.unrouted_ok)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_and_its_settings() {
+        let config = Config::parse(
+            "amqp",
+            "//me:secret@127.0.0.1:5673/shop?lookahead=50&unrouted_ok=audit,metrics",
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                config.uri.authority.host.as_str(),
+                config.uri.authority.port
+            ),
+            ("127.0.0.1", 5673)
+        );
+        assert_eq!(config.uri.vhost, "shop");
+        assert_eq!(config.unrouted_ok.len(), 2);
+        assert_eq!(
+            (
+                config.prefetch(true, 10),
+                config.prefetch(true, 64),
+                config.prefetch(false, 10)
+            ),
+            (50, 64, 10)
+        );
+        assert_eq!(config.prefetch(false, usize::MAX), 2000);
+        assert!(!format!("{config:?}").contains("secret"));
+        for root in ["//localhost", "//localhost/", "//localhost/%2F"] {
+            assert_eq!(
+                Config::parse("amqp", root).unwrap().uri.vhost,
+                "/",
+                "{root}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_and_secrets_are_not() {
+        let cases = [
+            ("", "write amqp://"),
+            ("//", "write amqp://"),
+            ("//me:secret@host:port", "write amqp://"),
+            ("//me:secret@[::1]:5672", "IPv6"),
+            ("//me:secret@host?lookahead=0", "lookahead"),
+            ("//me:secret@host?unrouted_ok=A", "unrouted_ok"),
+            ("//me:secret@host?prefetch=3", "prefetch"),
+        ];
+        for (rest, expected) in cases {
+            let error = Config::parse("amqp", rest).unwrap_err();
+            assert!(error.to_string().contains(expected), "{rest}: {error}");
+            assert!(
+                !format!("{error} {error:?}").contains("secret"),
+                "{error:?}"
+            );
+        }
+    }
+}

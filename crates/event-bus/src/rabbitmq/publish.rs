@@ -1,0 +1,436 @@
+//! Publisher confirms and mandatory, always.
+//!
+//! A publish has a channel to itself until the last of its confirms: a returned message is told apart by its own
+//! properties, and that is certain only when nobody else publishes on the channel.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+use super::closed;
+use super::config::Config;
+use super::envelope::encode;
+use super::link::Link;
+use super::topology::{declare_exchange, exchange};
+use crate::error::{Error, ErrorKind, PublishError};
+use crate::message::{Accepted, Message};
+use crate::name::TopicName;
+
+/// Publishes at the same time; others wait for a channel.
+const CHANNELS: u32 = 16;
+
+/// Messages on their way without a confirm.
+const WINDOW: usize = 500;
+
+/// A message as it goes out.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Bytes,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug)]
+pub(super) enum Verdict {
+    Confirmed,
+    /// No queue is bound: the broker gave it back.
+    Unrouted,
+    /// The broker does not have it.
+    Failed(Trouble),
+    /// The broker may have it.
+    Unknown(Trouble),
+}
+
+/// What went wrong, for every message that it went wrong for.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    kind: ErrorKind,
+    problem: String,
+    source: Option<lapin::Error>,
+}
+
+impl Trouble {
+    fn new(kind: ErrorKind, problem: &str) -> Self {
+        Self {
+            kind,
+            problem: problem.to_owned(),
+            source: None,
+        }
+    }
+
+    fn connection(error: lapin::Error) -> Self {
+        let problem = format!("RabbitMQ did not take it: {error}");
+        Self {
+            kind: ErrorKind::Unavailable,
+            problem,
+            source: Some(error),
+        }
+    }
+
+    fn late() -> Self {
+        Self::new(ErrorKind::Timeout, "RabbitMQ did not confirm in time")
+    }
+
+    pub(super) fn error(self, operation: &'static str) -> Error {
+        let error = Error::new(self.kind, operation, self.problem);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self {
+            kind: error.kind(),
+            problem: error.to_string(),
+            source: None,
+        }
+    }
+}
+
+/// Publishes and waits for the broker's word.
+pub(super) struct Publisher {
+    config: Config,
+    link: Arc<Link>,
+    idle: Mutex<Vec<Channel>>,
+    permits: Semaphore,
+    /// Topics whose exchange is known to exist.
+    declared: Mutex<HashSet<TopicName>>,
+    closing: AtomicBool,
+}
+
+impl Publisher {
+    pub(super) fn new(config: &Config, link: Arc<Link>) -> Self {
+        Self {
+            config: config.clone(),
+            link,
+            idle: Mutex::default(),
+            permits: Semaphore::new(CHANNELS as usize),
+            declared: Mutex::default(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Publishes messages in order; one result per message.
+    pub(super) async fn publish(
+        &self,
+        messages: Vec<Message>,
+    ) -> Vec<Result<Accepted, PublishError>> {
+        let mut refused = Vec::with_capacity(messages.len());
+        let mut outgoing = Vec::with_capacity(messages.len());
+        let mut topics = BTreeSet::new();
+        for message in &messages {
+            match to_topic(message) {
+                Ok(message) => {
+                    outgoing.push(message);
+                    refused.push(None);
+                }
+                Err(error) => refused.push(Some(error)),
+            }
+            topics.insert(message.topic.clone());
+        }
+        let mut verdicts = self.send("publish", &topics, &outgoing).await.into_iter();
+        let each = messages.into_iter().zip(refused);
+        each.map(|(message, refused)| match refused {
+            Some(error) => Err(PublishError::failed(message, error)),
+            // As many verdicts as messages sent.
+            None => self.result(
+                message,
+                verdicts.next().unwrap_or(Verdict::Unknown(Trouble::late())),
+            ),
+        })
+        .collect()
+    }
+
+    fn result(&self, message: Message, verdict: Verdict) -> Result<Accepted, PublishError> {
+        match verdict {
+            Verdict::Confirmed => Ok(Accepted::new(None)),
+            Verdict::Unrouted if self.config.unrouted_ok.contains(&message.topic) => {
+                Ok(Accepted::new(None))
+            }
+            Verdict::Unrouted => {
+                let problem = format!(
+                    "topic {topic} has no subscription yet, and RabbitMQ keeps nothing without one; subscribe first, or \
+                     say with unrouted_ok={topic} in the URL that nobody needs it",
+                    topic = message.topic
+                );
+                let error = Error::new(ErrorKind::Unavailable, "publish", problem);
+                Err(PublishError::failed(message, error))
+            }
+            Verdict::Failed(trouble) => {
+                Err(PublishError::failed(message, trouble.error("publish")))
+            }
+            Verdict::Unknown(trouble) => {
+                Err(PublishError::unknown(message, trouble.error("publish")))
+            }
+        }
+    }
+
+    /// Sends messages on one channel, in order, and waits for every confirm. What was not sent yet when the channel
+    /// breaks is not sent any more: it would overtake what is unknown.
+    pub(super) async fn send(
+        &self,
+        operation: &'static str,
+        topics: &BTreeSet<TopicName>,
+        outgoing: &[Outgoing],
+    ) -> Vec<Verdict> {
+        let deadline = Instant::now() + self.config.publish_timeout;
+        let (channel, _permit) = match self.check_out(operation, topics, deadline).await {
+            Ok(checked_out) => checked_out,
+            Err(error) => return vec![Verdict::Failed(error.into()); outgoing.len()],
+        };
+        let mut verdicts = Vec::with_capacity(outgoing.len());
+        let mut broken = None;
+        for window in outgoing.chunks(WINDOW) {
+            verdicts.extend(send_window(&channel, window, deadline, &mut broken).await);
+        }
+        if broken.is_none() {
+            lock(&self.idle).push(channel);
+        } else {
+            // An exchange that somebody deleted breaks the channel too: the next publish makes it again.
+            lock(&self.declared).clear();
+        }
+        verdicts
+    }
+
+    async fn check_out(
+        &self,
+        operation: &'static str,
+        topics: &BTreeSet<TopicName>,
+        deadline: Instant,
+    ) -> Result<(Channel, SemaphorePermit<'_>), Error> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closed(operation));
+        }
+        let permit = timeout_at(deadline, self.permits.acquire())
+            .await
+            .map_err(|_| Error::new(ErrorKind::Timeout, operation, "every channel stayed busy"))?
+            .map_err(|_| closed(operation))?;
+        loop {
+            let channel = match self.idle() {
+                Some(channel) => channel,
+                None => {
+                    let channel = self.link.channel(operation, deadline).await?;
+                    if let Err(error) = channel
+                        .confirm_select(ConfirmSelectOptions::default())
+                        .await
+                    {
+                        tracing::debug!(%error, "a new channel broke");
+                        continue;
+                    }
+                    channel
+                }
+            };
+            match self.declare(&channel, topics).await {
+                Ok(()) => return Ok((channel, permit)),
+                Err(error) if Instant::now() >= deadline || error.is_amqp_soft_error() => {
+                    return Err(Trouble::connection(error).error(operation));
+                }
+                Err(error) => tracing::debug!(%error, "a channel broke before the publish"),
+            }
+        }
+    }
+
+    fn idle(&self) -> Option<Channel> {
+        let mut idle = lock(&self.idle);
+        std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
+    }
+
+    async fn declare(&self, channel: &Channel, topics: &BTreeSet<TopicName>) -> lapin::Result<()> {
+        for topic in topics {
+            if !lock(&self.declared).contains(topic) {
+                declare_exchange(channel, topic).await?;
+                lock(&self.declared).insert(topic.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes no more messages, and waits for the confirms of those on their way.
+    pub(super) async fn close(&self, deadline: Instant) -> Result<(), Error> {
+        self.closing.store(true, Ordering::Release);
+        let all = timeout_at(deadline, self.permits.acquire_many(CHANNELS)).await;
+        self.permits.close();
+        lock(&self.idle).clear();
+        match all {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "close",
+                "some publishes were not confirmed in time",
+            )),
+        }
+    }
+}
+
+async fn send_window(
+    channel: &Channel,
+    window: &[Outgoing],
+    deadline: Instant,
+    broken: &mut Option<Trouble>,
+) -> Vec<Verdict> {
+    let mandatory = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let mut sent: Vec<Result<PublisherConfirm, Verdict>> = Vec::with_capacity(window.len());
+    for message in window {
+        if let Some(trouble) = broken {
+            sent.push(Err(Verdict::Failed(trouble.clone())));
+            continue;
+        }
+        let Outgoing {
+            exchange,
+            routing_key,
+            properties,
+            body,
+        } = message;
+        let publish = channel.basic_publish(
+            exchange.clone(),
+            routing_key.clone(),
+            mandatory,
+            body,
+            properties.clone(),
+        );
+        sent.push(match timeout_at(deadline, publish).await {
+            Ok(Ok(confirm)) => Ok(confirm),
+            Ok(Err(error)) => {
+                let certain = was_not_sent(&error);
+                let trouble = broken.insert(Trouble::connection(error)).clone();
+                Err(if certain {
+                    Verdict::Failed(trouble)
+                } else {
+                    Verdict::Unknown(trouble)
+                })
+            }
+            Err(_) => Err(Verdict::Unknown(broken.insert(Trouble::late()).clone())),
+        });
+    }
+    let mut verdicts = Vec::with_capacity(sent.len());
+    let mut returned = Vec::new();
+    for confirm in sent {
+        let confirm = match confirm {
+            Ok(confirm) => confirm,
+            Err(verdict) => {
+                verdicts.push(verdict);
+                continue;
+            }
+        };
+        verdicts.push(match timeout_at(deadline, confirm).await {
+            Ok(Ok(Confirmation::Ack(back))) => {
+                returned.extend(back);
+                Verdict::Confirmed
+            }
+            // One of the queues refused; others may have it.
+            Ok(Ok(Confirmation::Nack(back))) => {
+                returned.extend(back);
+                Verdict::Unknown(Trouble::new(ErrorKind::Unavailable, "a queue refused it"))
+            }
+            Ok(Ok(Confirmation::NotRequested)) => Verdict::Unknown(Trouble::new(
+                ErrorKind::Backend,
+                "the channel has no confirms",
+            )),
+            Ok(Err(error)) => Verdict::Unknown(broken.insert(Trouble::connection(error)).clone()),
+            Err(_) => Verdict::Unknown(broken.insert(Trouble::late()).clone()),
+        });
+    }
+    for message in &returned {
+        mark_returned(message, window, &mut verdicts);
+    }
+    verdicts
+}
+
+/// The client attaches a returned message to whichever confirm it completes first, which need not be its own.
+fn mark_returned(returned: &BasicReturnMessage, window: &[Outgoing], verdicts: &mut [Verdict]) {
+    let same = |sent: &Outgoing| {
+        sent.exchange == returned.exchange
+            && sent.routing_key == returned.routing_key
+            && sent.properties.message_id() == returned.properties.message_id()
+    };
+    let each = window.iter().zip(verdicts.iter_mut());
+    match each
+        .into_iter()
+        .find(|(sent, verdict)| same(sent) && !matches!(verdict, Verdict::Unrouted))
+    {
+        Some((_, verdict)) => *verdict = Verdict::Unrouted,
+        None => {
+            tracing::error!(exchange = %returned.exchange, "a message came back that was not sent here")
+        }
+    }
+}
+
+/// Refused by the client itself, which saw that the channel is gone.
+fn was_not_sent(error: &lapin::Error) -> bool {
+    matches!(
+        error.kind(),
+        lapin::ErrorKind::InvalidChannel(_)
+            | lapin::ErrorKind::InvalidChannelState(..)
+            | lapin::ErrorKind::InvalidConnectionState(_)
+    )
+}
+
+fn to_topic(message: &Message) -> Result<Outgoing, Error> {
+    let (properties, body) = encode(&message.event)?;
+    Ok(Outgoing {
+        exchange: exchange(&message.topic),
+        // For who binds queues of their own; ours take everything.
+        routing_key: ShortString::try_new(message.event.event_type()).unwrap_or_default(),
+        properties,
+        body,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::message::Delivery;
+
+    fn outgoing(id: &str) -> Outgoing {
+        Outgoing {
+            exchange: "orders".into(),
+            routing_key: "created".into(),
+            properties: BasicProperties::default().with_message_id(id.into()),
+            body: Bytes::new(),
+        }
+    }
+
+    fn returned(id: &str) -> BasicReturnMessage {
+        let mut delivery = Delivery::mock(0, "orders".into(), "created".into(), false, Vec::new());
+        delivery.properties = BasicProperties::default().with_message_id(id.into());
+        BasicReturnMessage {
+            delivery,
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+        }
+    }
+
+    #[test]
+    fn a_returned_message_is_found_by_what_it_is() {
+        let window = [outgoing("a"), outgoing("b"), outgoing("b"), outgoing("c")];
+        let mut verdicts = vec![Verdict::Confirmed; 4];
+        for id in ["b", "b", "unknown"] {
+            mark_returned(&returned(id), &window, &mut verdicts);
+        }
+        let unrouted: Vec<bool> = verdicts
+            .iter()
+            .map(|verdict| matches!(verdict, Verdict::Unrouted))
+            .collect();
+        assert_eq!(unrouted, [false, true, true, false]);
+    }
+}
