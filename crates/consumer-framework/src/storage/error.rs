@@ -89,7 +89,8 @@ impl fmt::Display for Error {
             ErrorKind::RowNotFound => "no such row",
             // These three are told by the operation's own text or by the source.
             ErrorKind::Migration | ErrorKind::Configuration => return f.write_str(&self.operation),
-            ErrorKind::Other => return write!(f, "{}: failed", self.operation),
+            ErrorKind::Other if self.source.is_none() => return f.write_str(&self.operation),
+            ErrorKind::Other => "failed",
         };
         write!(f, "{}: {what}", self.operation)
     }

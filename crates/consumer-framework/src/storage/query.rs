@@ -13,6 +13,8 @@ pub struct Query<'a> {
     target: Target<'a>,
     sql: SqlStr,
     values: Vec<Value>,
+    /// Set when the database refuses the statement; see [`Transaction`](super::Transaction).
+    refused: Option<&'a mut bool>,
 }
 
 /// Where a statement runs.
@@ -37,8 +39,9 @@ macro_rules! run {
             target,
             sql: $sql,
             values,
+            refused,
         } = $query;
-        match target {
+        let result = match target {
             #[cfg(feature = "sqlite")]
             Target::SqlitePools {
                 $pool: $executor, ..
@@ -61,7 +64,8 @@ macro_rules! run {
                 let $arguments = super::postgres::arguments(values)?;
                 $call
             }
-        }
+        };
+        result.map_err(|source| failed(source, refused))
     }};
 }
 
@@ -71,7 +75,13 @@ impl<'a> Query<'a> {
             target,
             sql: sql.into_sql_str(),
             values: Vec::new(),
+            refused: None,
         }
+    }
+
+    pub(super) fn reporting_to(mut self, refused: &'a mut bool) -> Self {
+        self.refused = Some(refused);
+        self
     }
 
     /// Gives the next placeholder its value: the first call is `$1`.
@@ -91,7 +101,6 @@ impl<'a> Query<'a> {
                 .await
                 .map(|done| done.rows_affected())
         })
-        .map_err(failed)
     }
 
     /// The first row, or an error of kind [`ErrorKind::RowNotFound`].
@@ -102,7 +111,6 @@ impl<'a> Query<'a> {
                 .fetch_one(executor)
                 .await
         })
-        .map_err(failed)
     }
 
     /// The first row, if there is one.
@@ -113,7 +121,6 @@ impl<'a> Query<'a> {
                 .fetch_optional(executor)
                 .await
         })
-        .map_err(failed)
     }
 
     /// All rows. They are held in memory: give the statement a `LIMIT`.
@@ -124,7 +131,6 @@ impl<'a> Query<'a> {
                 .fetch_all(executor)
                 .await
         })
-        .map_err(failed)
     }
 
     /// SQLite takes a missing value for `NULL`, silently; PostgreSQL refuses it. Both refuse here.
@@ -140,7 +146,10 @@ impl<'a> Query<'a> {
     }
 }
 
-fn failed(source: sqlx::Error) -> Error {
+fn failed(source: sqlx::Error, refused: Option<&mut bool>) -> Error {
+    if let Some(refused) = refused {
+        *refused |= matches!(source, sqlx::Error::Database(_));
+    }
     Error::from_driver("statement", source)
 }
 

@@ -15,7 +15,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
             handled_at TIMESTAMPTZ NOT NULL,
             PRIMARY KEY (subscription, source, event_id)
         );
-        CREATE INDEX inbox_handled_at ON inbox (handled_at);",
+        CREATE INDEX inbox_age ON inbox (subscription, handled_at);",
     ),
     // A lane holds the entries that must leave in order: a topic and a key, or one entry alone.
     Migration::per_dialect(

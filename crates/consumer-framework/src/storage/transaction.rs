@@ -6,18 +6,24 @@ use sqlx::SqlSafeStr;
 use tokio::sync::watch;
 
 use super::database::Dialect;
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::query::{Query, Target};
 
 /// An open transaction: [`commit`](Transaction::commit) keeps its changes, dropping it undoes them.
 ///
 /// On SQLite it holds the write lock from its start (`BEGIN IMMEDIATE`), and there is one writer:
 /// do nothing slow while it is open.
+///
+/// When the database has refused a statement, PostgreSQL accepts no other in the same transaction
+/// and answers a commit by undoing everything, without an error; SQLite undoes the one statement
+/// and goes on. Here both are the same: after a refused statement `commit` is an error. A row that
+/// may exist already is written with `ON CONFLICT … DO NOTHING`, which refuses nothing.
 pub struct Transaction {
     pub(super) driver: Driver,
     /// Announces to the outbox's relay in this process that there is something to publish.
     wake: watch::Sender<u64>,
     appended: bool,
+    refused: bool,
 }
 
 pub(super) enum Driver {
@@ -33,6 +39,7 @@ impl Transaction {
             driver,
             wake,
             appended: false,
+            refused: false,
         }
     }
 
@@ -44,7 +51,7 @@ impl Transaction {
             #[cfg(feature = "postgres")]
             Driver::Postgres(tx) => Target::PostgresConnection(tx),
         };
-        Query::new(target, sql)
+        Query::new(target, sql).reporting_to(&mut self.refused)
     }
 
     /// Runs statements that take no values, separated by semicolons.
@@ -56,7 +63,10 @@ impl Transaction {
             #[cfg(feature = "postgres")]
             Driver::Postgres(tx) => script.execute(&mut **tx).await.map(drop),
         }
-        .map_err(|source| Error::from_driver("script", source))
+        .map_err(|source| {
+            self.refused = true;
+            Error::from_driver("script", source)
+        })
     }
 
     /// Makes the changes durable and visible.
@@ -64,6 +74,7 @@ impl Transaction {
     /// When a connection breaks during the commit, nobody knows whether it took place: do the work
     /// again and let an idempotency key, such as the inbox, find out.
     pub async fn commit(self) -> Result<(), Error> {
+        self.check()?;
         match self.driver {
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(tx) => tx.commit().await,
@@ -99,7 +110,8 @@ impl Transaction {
         }
     }
 
-    /// The driver's connection, for what only SQLite can do.
+    /// The driver's connection, for what only SQLite can do. What is refused there is not noticed
+    /// by [`commit`](Transaction::commit).
     #[cfg(feature = "sqlite")]
     pub fn as_sqlite(&mut self) -> Option<&mut sqlx::SqliteConnection> {
         match &mut self.driver {
@@ -109,7 +121,8 @@ impl Transaction {
         }
     }
 
-    /// The driver's connection, for what only PostgreSQL can do.
+    /// The driver's connection, for what only PostgreSQL can do. What is refused there is not noticed
+    /// by [`commit`](Transaction::commit): use a savepoint, or give the error on.
     #[cfg(feature = "postgres")]
     pub fn as_postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
         match &mut self.driver {
@@ -117,6 +130,16 @@ impl Transaction {
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(_) => None,
         }
+    }
+
+    /// Whether there is still something to commit.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if !self.refused {
+            return Ok(());
+        }
+        let message =
+            "nothing was committed: the transaction has a statement that the database refused";
+        Err(Error::new(ErrorKind::Other, message))
     }
 
     /// Remembers to wake the relay when this transaction commits.

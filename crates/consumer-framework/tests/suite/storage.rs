@@ -115,6 +115,22 @@ on_each_database! {
         assert_eq!(count(&place.open().await).await, 9);
     }
 
+    async fn a_transaction_with_a_refused_statement_does_not_commit(place: &Place) {
+        let db = place.open().await;
+        db.migrate("counters", COUNTERS).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.query("UPDATE counters SET n = 4").execute().await.unwrap();
+        let duplicate = tx.query("INSERT INTO counters (name, n) VALUES ('a', 1)").execute().await.unwrap_err();
+        assert!(duplicate.is_unique_violation());
+        let error = tx.commit().await.unwrap_err();
+        assert!(error.to_string().contains("nothing was committed"), "{error}");
+        assert_eq!(count(&db).await, 0);
+        let mut tx = db.begin().await.unwrap();
+        let inserted = tx.query("INSERT INTO counters (name, n) VALUES ('a', 1) ON CONFLICT DO NOTHING").execute().await.unwrap();
+        assert_eq!(inserted, 0);
+        tx.commit().await.unwrap();
+    }
+
     async fn errors_have_the_same_kind(place: &Place) {
         let db = place.open().await;
         db.migrate("counters", COUNTERS).await.unwrap();

@@ -1,0 +1,342 @@
+//! Publishes what the outbox holds.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use commerce_event_bus::{EventBus, Message};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::entries::{self, Entry};
+use super::lanes::Lanes;
+use super::lease::Lease;
+use crate::backoff::Backoff;
+use crate::drained::Drained;
+use crate::failure::Failure;
+use crate::storage::{Database, Error};
+
+/// How long to wait for the database when the lease is given up at the end.
+const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Publishes a database's outbox to a bus: in order per topic and key, in batches, each entry
+/// deleted once the bus has confirmed it.
+///
+/// An entry that the bus refuses holds back the later entries of its key, and no others. Several
+/// relays may run on one database, in one process or in many: one is active, the others stand by.
+/// A commit in the same process (through the same [`Database`] or a clone of it) wakes the relay at
+/// once; commits elsewhere are found by looking every second.
+#[derive(Debug)]
+#[must_use = "a relay does nothing until it runs"]
+pub struct Relay {
+    database: Database,
+    bus: EventBus,
+    batch: usize,
+    poll_every: Duration,
+    lease: Duration,
+    backoff: Backoff,
+    drain_within: Duration,
+}
+
+/// What a look at the outbox came to.
+enum Round {
+    /// Something was published or put aside: look again at once.
+    Progress,
+    /// There is nothing to publish now.
+    Idle,
+    /// The bus takes nothing.
+    Refused,
+}
+
+impl Relay {
+    /// A relay from a database to a bus.
+    pub fn new(database: Database, bus: EventBus) -> Self {
+        Self {
+            database,
+            bus,
+            batch: 256,
+            poll_every: Duration::from_secs(1),
+            lease: Duration::from_secs(15),
+            backoff: Backoff::exponential(Duration::from_millis(100), Duration::from_secs(15)),
+            drain_within: Duration::from_secs(5),
+        }
+    }
+
+    /// How many entries are read and published at a time (256).
+    pub fn batch(mut self, entries: usize) -> Self {
+        self.batch = entries.clamp(1, 4096);
+        self
+    }
+
+    /// How often to look for commits of other processes (every second).
+    pub fn poll_every(mut self, pause: Duration) -> Self {
+        self.poll_every = pause.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How long another relay waits before it takes over from one that has died (15 s).
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_millis(100));
+        self
+    }
+
+    /// The pauses while the bus or the database is down, and for a key whose entry is refused (from
+    /// 100 ms to 15 s). There is no last attempt: nothing is dropped.
+    pub fn retry(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long to go on publishing at the end (5 s).
+    pub fn drain_within(mut self, within: Duration) -> Self {
+        self.drain_within = within;
+        self
+    }
+
+    /// Publishes until `shutdown` is ready, then what is left, within the drain time. What is left
+    /// after that stays in the database for the next start, and the result is not clean.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Drained {
+        let stop = CancellationToken::new();
+        let mut lease = Lease::new(self.database.clone(), self.lease);
+        let drained = {
+            let work = self.work(&mut lease, &stop);
+            tokio::pin!(work, shutdown);
+            tokio::select! {
+                drained = &mut work => drained,
+                () = &mut shutdown => {
+                    stop.cancel();
+                    timeout(self.drain_within, work).await.unwrap_or(Drained::INCOMPLETE)
+                }
+            }
+        };
+        // When this fails the lease runs out by itself.
+        let _ = timeout(RELEASE_WITHIN, lease.release()).await;
+        drained
+    }
+
+    /// Stands by until the lease is free, then publishes; again and again.
+    async fn work(&self, lease: &mut Lease, stop: &CancellationToken) -> Drained {
+        let mut failures = 0;
+        loop {
+            let taken = match self.database.install().await {
+                Ok(()) => lease.take().await,
+                Err(error) => Err(error),
+            };
+            let pause = match taken {
+                Ok(true) => {
+                    tracing::debug!("outbox relay active");
+                    failures = 0;
+                    if let Some(drained) = self.active(lease, stop).await {
+                        return drained;
+                    }
+                    tracing::warn!("outbox relay lost its lease and stands by");
+                    lease.look_again_after()
+                }
+                Ok(false) => {
+                    failures = 0;
+                    lease.look_again_after()
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.backoff_after(failures, error)
+                }
+            };
+            if stop.is_cancelled() && failures == 0 {
+                // Somebody else publishes.
+                return Drained::CLEAN;
+            }
+            pause_for(pause, stop).await;
+        }
+    }
+
+    /// Publishes for as long as the lease holds; `None` when it is lost.
+    async fn active(&self, lease: &mut Lease, stop: &CancellationToken) -> Option<Drained> {
+        let mut commits = self.database.wakes();
+        let mut lanes = Lanes::new(self.backoff);
+        let mut failures = 0;
+        loop {
+            // What is committed from here on is either seen by this round or wakes the next wait.
+            commits.mark_unchanged();
+            match self.renew_and_round(lease, &mut lanes).await {
+                Ok(None) => return None,
+                Ok(Some(Round::Progress)) => failures = 0,
+                Ok(Some(Round::Idle)) => {
+                    failures = 0;
+                    let now = Instant::now();
+                    let due = lanes.next_due(now);
+                    if stop.is_cancelled() && due.is_none() {
+                        return Some(Drained::CLEAN);
+                    }
+                    let until = (now + self.poll_every)
+                        .min(due.unwrap_or(now + self.poll_every))
+                        .min(lease.renew_at());
+                    if stop.is_cancelled() {
+                        sleep_until(until).await;
+                    } else {
+                        tokio::select! {
+                            _ = commits.changed() => {}
+                            () = sleep_until(until) => {}
+                            () = stop.cancelled() => {}
+                        }
+                    }
+                }
+                // A commit does not end this wait: it would only be refused as well.
+                Ok(Some(Round::Refused)) => {
+                    failures += 1;
+                    pause_for(self.backoff.pause(failures).min(self.lease / 3), stop).await;
+                }
+                Err(error) => {
+                    failures += 1;
+                    pause_for(self.backoff_after(failures, error), stop).await;
+                }
+            }
+        }
+    }
+
+    fn backoff_after(&self, failures: u32, error: Error) -> Duration {
+        let pause = self.backoff.pause(failures);
+        tracing::warn!(
+            error = Failure::from(error).reason(),
+            failures,
+            ?pause,
+            "the outbox cannot be read or written; the relay tries again"
+        );
+        pause
+    }
+
+    async fn renew_and_round(
+        &self,
+        lease: &mut Lease,
+        lanes: &mut Lanes,
+    ) -> Result<Option<Round>, Error> {
+        if lease.renew_at() <= Instant::now() && !lease.take().await? {
+            return Ok(None);
+        }
+        let blocked = lanes.blocked(Instant::now());
+        let mut page = entries::read(&self.database, self.batch, &blocked).await?;
+        if page.is_empty() {
+            return Ok(Some(Round::Idle));
+        }
+        let mut round = Round::Progress;
+        while !page.is_empty() {
+            let wave = first_of_each_lane(&mut page);
+            let outcome = self.publish(wave, lease).await;
+            entries::delete(&self.database, &outcome.confirmed).await?;
+            for lane in &outcome.confirmed_lanes {
+                lanes.succeeded(lane);
+            }
+            if outcome.is_bus_down() {
+                round = Round::Refused;
+                break;
+            }
+            let now = Instant::now();
+            for (lane, _) in &outcome.refused {
+                if !lanes.failed(lane, now) {
+                    round = Round::Refused;
+                }
+            }
+            page.retain(|entry| outcome.refused.iter().all(|(lane, _)| *lane != entry.lane));
+        }
+        Ok(Some(round))
+    }
+
+    /// Publishes entries of different lanes, and keeps the lease meanwhile.
+    async fn publish(&self, wave: Vec<Entry>, lease: &mut Lease) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut sent = Vec::with_capacity(wave.len());
+        let mut messages: Vec<Message> = Vec::with_capacity(wave.len());
+        for entry in wave {
+            match entry.message {
+                Ok(message) => {
+                    messages.push(message);
+                    sent.push((entry.position, entry.lane));
+                }
+                Err(reason) => {
+                    let position = entry.position;
+                    tracing::error!(
+                        position,
+                        reason,
+                        "an outbox entry cannot be read and holds its key back"
+                    );
+                    outcome.refused.push((entry.lane, false));
+                }
+            }
+        }
+        let publishing = self.bus.publish_batch(messages);
+        tokio::pin!(publishing);
+        let results = loop {
+            tokio::select! {
+                results = &mut publishing => break results,
+                () = sleep_until(lease.renew_at()) => {
+                    // What comes of it is seen at the next renewal; the batch is on its way either way.
+                    if let Err(error) = lease.take().await {
+                        tracing::warn!(error = Failure::from(error).reason(), "lease not renewed");
+                    }
+                }
+            }
+        };
+        let mut results = results.into_iter();
+        for (position, lane) in sent {
+            match results.next() {
+                Some(Ok(_)) => {
+                    outcome.confirmed.push(position);
+                    outcome.confirmed_lanes.push(lane);
+                }
+                Some(Err(error)) => {
+                    let retryable = error.is_retryable();
+                    if retryable {
+                        tracing::warn!(position, %error, "an outbox entry was not accepted");
+                    } else {
+                        tracing::error!(position, %error, "an outbox entry is refused and holds its key back");
+                    }
+                    outcome.refused.push((lane, retryable));
+                }
+                None => outcome.refused.push((lane, true)),
+            }
+        }
+        outcome
+    }
+}
+
+/// What came of publishing one wave.
+#[derive(Default)]
+struct Outcome {
+    confirmed: Vec<i64>,
+    confirmed_lanes: Vec<String>,
+    /// The lanes whose entry was refused, and whether trying again may help.
+    refused: Vec<(String, bool)>,
+}
+
+impl Outcome {
+    /// Nothing was taken, and everything might be taken later: no lane is to blame.
+    fn is_bus_down(&self) -> bool {
+        self.confirmed.is_empty() && self.refused.iter().all(|(_, retryable)| *retryable)
+    }
+}
+
+/// Takes the first entry of each lane out of the page. Two entries of a lane are never in one batch:
+/// the bus may accept the second and refuse the first.
+fn first_of_each_lane(page: &mut Vec<Entry>) -> Vec<Entry> {
+    let mut seen = HashSet::new();
+    let (mut wave, mut rest) = (Vec::new(), Vec::new());
+    for entry in page.drain(..) {
+        if seen.insert(entry.lane.clone()) {
+            wave.push(entry);
+        } else {
+            rest.push(entry);
+        }
+    }
+    *page = rest;
+    wave
+}
+
+/// Waits; the end of the wait is brought forward, once, by the order to stop.
+async fn pause_for(pause: Duration, stop: &CancellationToken) {
+    if stop.is_cancelled() {
+        sleep(pause).await;
+    } else {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
