@@ -277,7 +277,8 @@ impl Backend for Kafka {
         let deadline = after(Instant::now(), within);
         let members = self.members();
         for member in &members {
-            member.leave(within);
+            // Longer than this waits: who leaves first decides that the time is up.
+            member.leave(within.saturating_add(LEAVING));
         }
         let mut left = 0;
         for member in &members {

@@ -21,6 +21,9 @@ use crate::subscription::Start;
 /// What Kafka takes as a topic's name.
 const LONGEST: usize = 249;
 
+/// What was just made or moved is not known everywhere at once.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+
 /// The topic that keeps a subscription's dead letters.
 pub(super) fn dead_letter_topic(
     topic: &TopicName,
@@ -83,7 +86,7 @@ impl Topics {
                     let problem = format!("topic {topic} was made, but has no leaders yet");
                     return Err(Error::new(ErrorKind::Timeout, operation, problem));
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
         }
         self.known
@@ -167,13 +170,27 @@ impl Topics {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         let topic = topic.to_owned();
         blocking(operation, move || {
+            let give_up = std::time::Instant::now() + timeout;
             (0..partitions)
                 .map(|partition| {
-                    let watermarks = inspector.fetch_watermarks(&topic, partition, timeout);
-                    let offsets = |error| {
-                        unavailable(operation, format!("no offsets of topic {topic}"), error)
-                    };
-                    Ok((partition, watermarks.map_err(offsets)?))
+                    loop {
+                        match inspector.fetch_watermarks(&topic, partition, timeout) {
+                            Ok(watermarks) => return Ok((partition, watermarks)),
+                            // A leader that was just elected does not know it everywhere yet.
+                            Err(error)
+                                if is_passing(&error) && std::time::Instant::now() < give_up =>
+                            {
+                                std::thread::sleep(BETWEEN_QUESTIONS);
+                            }
+                            Err(error) => {
+                                return Err(unavailable(
+                                    operation,
+                                    format!("no offsets of topic {topic}"),
+                                    error,
+                                ));
+                            }
+                        }
+                    }
                 })
                 .collect()
         })
@@ -310,6 +327,19 @@ fn committed_by(
             _ => None,
         })
         .collect())
+}
+
+/// What asking again a moment later mends.
+fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::BrokerTransportFailure
+        )
+    )
 }
 
 fn is_group_in_use(error: &rdkafka::error::KafkaError) -> bool {

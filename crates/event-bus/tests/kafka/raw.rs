@@ -1,0 +1,129 @@
+//! Kafka past the bus: records of any kind, as they are.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// A record of any kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RawRecord {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) payload: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Option<Bytes>)>,
+}
+
+fn config(url: &str) -> ClientConfig {
+    let servers = url
+        .strip_prefix("kafka://")
+        .unwrap()
+        .split('?')
+        .next()
+        .unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
+
+/// Produces a record and waits for its confirmation.
+pub(crate) async fn produce(url: &str, topic: &str, record: &RawRecord) {
+    let producer: FutureProducer = config(url).create().unwrap();
+    let headers = record
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: value.as_deref(),
+            })
+        });
+    let record: FutureRecord<'_, [u8], [u8]> = FutureRecord {
+        topic,
+        partition: None,
+        payload: record.payload.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: None,
+        headers: Some(headers),
+    };
+    producer.send(record, WITHIN).await.unwrap();
+}
+
+/// Writes a record in a transaction and aborts it: both leave offsets that no reader is given.
+pub(crate) async fn abort_transaction(url: &str, topic: &str) {
+    let mut config = config(url);
+    config.set("transactional.id", format!("test-{}", uuid::Uuid::new_v4()));
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let producer: BaseProducer = config.create().unwrap();
+        producer.init_transactions(WITHIN).unwrap();
+        producer.begin_transaction().unwrap();
+        producer
+            .send(
+                BaseRecord::to(&topic)
+                    .key("a")
+                    .payload("aborted")
+                    .partition(0),
+            )
+            .map_err(|(error, _)| error)
+            .unwrap();
+        producer.flush(WITHIN).unwrap();
+        producer.abort_transaction(WITHIN).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+/// Reads so many records of a topic with one partition.
+pub(crate) async fn read(url: &str, topic: &str, count: usize) -> Vec<RawRecord> {
+    let mut config = config(url);
+    config
+        .set("group.id", "test-raw-reader")
+        .set("enable.auto.commit", "false");
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().unwrap();
+        {
+            let mut from = TopicPartitionList::new();
+            from.add_partition_offset(&topic, 0, Offset::Beginning)
+                .unwrap();
+            consumer.assign(&from).unwrap();
+        }
+        let deadline = Instant::now() + WITHIN;
+        let mut records = Vec::new();
+        while records.len() < count {
+            assert!(
+                Instant::now() < deadline,
+                "only {} of {count} records in {topic}",
+                records.len()
+            );
+            let Some(message) = consumer.poll(Duration::from_millis(200)) else {
+                continue;
+            };
+            let message = message.unwrap();
+            let headers = message
+                .headers()
+                .into_iter()
+                .flat_map(|headers| headers.iter());
+            records.push(RawRecord {
+                key: message.key().map(Bytes::copy_from_slice),
+                payload: message.payload().map(Bytes::copy_from_slice),
+                headers: headers
+                    .map(|header| {
+                        (
+                            header.key.to_owned(),
+                            header.value.map(Bytes::copy_from_slice),
+                        )
+                    })
+                    .collect(),
+            });
+        }
+        records
+    })
+    .await
+    .unwrap()
+}
