@@ -1,2 +1,5 @@
-//! Starts the service.
-fn main() {}
+//! Orders as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    commerce_host::main("orders", commerce_orders::service)
+}

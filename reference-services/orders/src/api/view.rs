@@ -1,0 +1,67 @@
+//! An order as callers see it, with links to what can be done with it now.
+
+use chrono::{DateTime, Utc};
+use commerce_contracts::commerce::{Customer, Money, OrderId, OrderItem};
+use commerce_host::hal::{Link, Resource};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::new_order::{Amount, Buyer, Line};
+use super::path_of;
+use crate::order::{Order, Payment};
+use crate::state::{Command, State, decide};
+
+/// An order.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ShownOrder {
+    #[schema(value_type = uuid::Uuid)]
+    order_id: OrderId,
+    /// What the shop calls the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    state: State,
+    /// How often its payment was asked for.
+    attempt: u32,
+    #[schema(value_type = Buyer)]
+    customer: Customer,
+    #[schema(value_type = Vec<Line>)]
+    items: Vec<OrderItem>,
+    #[schema(value_type = Amount)]
+    freight: Money,
+    /// Items and freight together.
+    #[schema(value_type = Amount)]
+    total: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<Payment>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// The order with its links: `checkout` and `cancel` are there exactly if they would be accepted now.
+pub(super) fn show(order: Order) -> Resource<ShownOrder> {
+    let path = path_of(order.order_id);
+    let offer = |command: Command, name: &str, title: &str| {
+        let allowed = decide(order.standing(), command).is_ok();
+        allowed.then(|| Link::to(format!("{path}/{name}")).title(title))
+    };
+    let check_out = offer(Command::CheckOut, "checkout", "POST asks for the payment");
+    let cancel = offer(Command::Cancel, "cancel", "POST gives the order up");
+    Resource::new(ShownOrder {
+        order_id: order.order_id,
+        reference: order.reference,
+        state: order.state,
+        attempt: order.attempt,
+        customer: order.customer,
+        items: order.items,
+        freight: order.freight,
+        total: order.total,
+        payment: order.payment,
+        created_at: order.created_at,
+        updated_at: order.updated_at,
+    })
+    .link("self", path.as_str())
+    .link("history", format!("{path}/history"))
+    .link("collection", "/orders")
+    .link_if("checkout", check_out)
+    .link_if("cancel", cancel)
+}
