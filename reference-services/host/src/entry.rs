@@ -97,7 +97,7 @@ where
 }
 
 /// The first signal drains, the second ends the process at once, whatever it does.
-pub(crate) fn exit_on_second_signal() {
+pub fn exit_on_second_signal() {
     tokio::spawn(async {
         for _ in 0..2 {
             if shutdown::signal().await.is_err() {

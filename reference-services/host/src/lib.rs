@@ -27,10 +27,12 @@
 //! }
 //! ```
 
+mod consumers;
 mod entry;
 mod health;
 mod host;
 mod http;
+mod namespace;
 mod resources;
 mod server;
 mod service;
@@ -40,12 +42,14 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use crate::entry::main;
+pub use crate::consumers::Handle;
+pub use crate::entry::{exit_on_second_signal, main};
 pub use crate::host::{Host, Running};
 pub use crate::http::context::{REQUEST_ID, RequestContext, TRANSACTION_ID};
 pub use crate::http::json::Json;
 pub use crate::http::problem::{InvalidPart, Problem};
 pub use crate::http::{hal, json, problem};
+pub use crate::namespace::namespaced;
 pub use crate::resources::Resources;
 pub use crate::service::Service;
 pub use crate::settings::Settings;

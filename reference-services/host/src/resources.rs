@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::namespace::namespaced;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
@@ -77,7 +78,11 @@ impl Resources {
     /// Asked twice, it gives the same; the host closes it at the end and asks it for readiness until then.
     pub async fn database(&self, name: &str) -> anyhow::Result<Database> {
         // A schema's name is an identifier.
-        let schema = name.replace('-', "_");
+        let schema = match &self.settings.namespace {
+            Some(namespace) => format!("{namespace}_{name}"),
+            None => name.to_owned(),
+        }
+        .replace('-', "_");
         let mut databases = self.databases.lock().await;
         if let Some(database) = databases.get(&schema) {
             return Ok(database.clone());
@@ -132,9 +137,13 @@ async fn connect_bus(settings: &Settings) -> anyhow::Result<EventBus> {
                 .with_context(|| format!("cannot make the directory {}", directory.display()))?;
         }
     }
-    EventBus::connect(url.expose())
+    let bus = EventBus::connect(url.expose())
         .await
-        .with_context(|| format!("cannot connect to the bus at {url}"))
+        .with_context(|| format!("cannot connect to the bus at {url}"))?;
+    Ok(match &settings.namespace {
+        Some(namespace) => namespaced(&bus, namespace),
+        None => bus,
+    })
 }
 
 /// A server may listen on every address; a caller needs one.

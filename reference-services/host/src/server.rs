@@ -38,8 +38,8 @@ pub(crate) fn router(services: Vec<Routes>, health: Arc<Health>, resources: &Res
     let mut documents = Vec::new();
     let mut router = Router::new();
     for service in services {
-        let (routes, openapi) = service.router.split_for_parts();
-        router = router.merge(routes);
+        let (own, openapi) = service.router.split_for_parts();
+        router = router.merge(own);
         links.extend(service.links);
         // Swagger UI wants names that live as long as the process; so do the services.
         let name: &'static str = service.name.clone().leak();

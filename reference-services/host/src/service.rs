@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use commerce_consumer_framework::Consumer;
+use commerce_consumer_framework::storage::Database;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::consumers::ConsumerTask;
 use crate::health::Check;
 use crate::health::tasks::Task;
 use crate::http::hal::Link;
@@ -18,6 +21,8 @@ pub struct Service {
     pub(crate) links: Vec<(String, Link)>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) checks: Vec<Check>,
+    pub(crate) consumers: Vec<ConsumerTask>,
+    pub(crate) outboxes: Vec<Database>,
     pub(crate) needs_tokens: bool,
 }
 
@@ -31,6 +36,8 @@ impl Service {
             links: Vec::new(),
             tasks: Vec::new(),
             checks: Vec::new(),
+            consumers: Vec::new(),
+            outboxes: Vec::new(),
             needs_tokens: true,
         }
     }
@@ -73,6 +80,25 @@ impl Service {
         self
     }
 
+    /// Adds a consumer, as a task; `make` makes it anew for each start.
+    ///
+    /// Its counters and the backlog of its subscriptions are measured, and a consumer that stalls makes the process
+    /// unready.
+    pub fn consumer<S, F>(mut self, make: F) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        F: Fn() -> Consumer<S> + Send + Sync + 'static,
+    {
+        self.consumers.push(ConsumerTask::new(make));
+        self
+    }
+
+    /// Adds the relay that publishes what the outbox of this database holds; it is the last to stop.
+    pub fn outbox(mut self, database: Database) -> Self {
+        self.outboxes.push(database);
+        self
+    }
+
     /// Adds a question to the readiness of the process; it is asked at every request for it.
     pub fn check<F, R>(mut self, name: impl Into<String>, run: F) -> Self
     where
@@ -91,6 +117,7 @@ impl fmt::Debug for Service {
             .field("name", &self.name)
             .field("links", &self.links)
             .field("tasks", &self.tasks)
+            .field("consumers", &self.consumers)
             .field("checks", &self.checks)
             .finish_non_exhaustive()
     }

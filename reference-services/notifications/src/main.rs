@@ -1,2 +1,5 @@
 //! Starts the service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    commerce_host::main("notifications", commerce_notifications::service)
+}

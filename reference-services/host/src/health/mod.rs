@@ -1,5 +1,6 @@
 //! Whether the process lives, and whether it should be given work.
 
+pub(crate) mod consumption;
 pub(crate) mod tasks;
 
 use std::fmt;

@@ -116,23 +116,29 @@ impl TaskState {
 }
 
 /// Runs a task until shutdown; an error, a panic or an early end is logged, counted and answered by a new start.
-pub(crate) async fn supervise(task: Task, state: Arc<TaskState>, shutdown: Shutdown) {
+/// Returns whether it ended in order.
+pub(crate) async fn supervise(task: Task, state: Arc<TaskState>, shutdown: Shutdown) -> bool {
     while !shutdown.is_requested() {
         state.started();
         let run = AssertUnwindSafe(async { (task.run)(shutdown.clone()).await })
             .catch_unwind()
             .await;
         let error = match run {
-            Ok(Ok(())) if shutdown.is_requested() => return,
+            Ok(Ok(())) if shutdown.is_requested() => return true,
             Ok(Ok(())) => "ended before it was asked to".to_owned(),
             Ok(Err(error)) => format!("{error:#}"),
             Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
         };
+        if shutdown.is_requested() {
+            tracing::error!(task = task.name, error, "a task did not end in order");
+            return false;
+        }
         let pause = state.failed(error.clone());
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::error!(
             task = task.name,
             error,
-            pause_ms = pause.as_millis(),
+            pause_ms,
             "a task failed; it is started again"
         );
         tokio::select! {
@@ -140,6 +146,7 @@ pub(crate) async fn supervise(task: Task, state: Arc<TaskState>, shutdown: Shutd
             () = shutdown.requested() => {}
         }
     }
+    true
 }
 
 #[cfg(test)]
@@ -190,7 +197,7 @@ mod tests {
         tokio::time::sleep(HEALTHY).await;
         state.check().unwrap();
         shutdown.request();
-        supervised.await.unwrap();
+        assert!(supervised.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
@@ -199,7 +206,7 @@ mod tests {
         let state = TaskState::new("t");
         let broken = task(|_, _| Box::pin(async { anyhow::bail!("no") }));
         let supervised = tokio::spawn(supervise(broken, state.clone(), shutdown.clone()));
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
         // 0.2 + 0.4 + … + 25.6 s, then one start every 30 s.
         assert!(
             (15..=30).contains(&state.restarts()),
@@ -207,6 +214,6 @@ mod tests {
             state.restarts()
         );
         shutdown.request();
-        supervised.await.unwrap();
+        assert!(supervised.await.unwrap());
     }
 }

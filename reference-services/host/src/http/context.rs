@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::Response;
+use commerce_contracts::{CloudEvent, EnvelopeError};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -28,6 +29,17 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// Ties an event to this request: the transaction id, the request as its cause, and the trace.
+    pub fn stamp(&self, event: CloudEvent) -> Result<CloudEvent, EnvelopeError> {
+        let event = event
+            .with_transaction_id(&self.transaction_id)?
+            .with_causation_id(&self.request_id)?;
+        match &self.trace_parent {
+            Some(trace_parent) => event.with_trace_parent(trace_parent),
+            None => Ok(event),
+        }
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         Self {
             request_id: sane(headers, &REQUEST_ID).unwrap_or_else(new_id),

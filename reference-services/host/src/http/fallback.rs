@@ -65,20 +65,16 @@ pub(crate) async fn limit_time(
     request: Request,
     next: Next,
 ) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::warn!(
-                limit_ms = limit.as_millis(),
-                "the request took too long and was ended"
-            );
-            Problem::unavailable(
-                "the request took too long and was ended; it may be tried again",
-                1,
-            )
-            .into_response()
-        }
-    }
+    let Ok(response) = tokio::time::timeout(limit, next.run(request)).await else {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(limit_ms, "the request took too long and was ended");
+        return Problem::unavailable(
+            "the request took too long and was ended; it may be tried again",
+            1,
+        )
+        .into_response();
+    };
+    response
 }
 
 /// A panic in a handler ends its request, not the service.

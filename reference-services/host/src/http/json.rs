@@ -121,19 +121,14 @@ fn without_position(error: &serde_json::Error) -> String {
 }
 
 fn pointer(path: &Path) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
             // Neither is a step in the document.
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -32,9 +32,10 @@ pub struct Problem {
     /// Each mistake in the request body, where there are several or where the place matters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<InvalidPart>,
+    /// Boxed, so that a `Result` with a problem stays small.
     #[serde(skip)]
     #[schema(ignore)]
-    headers: HeaderMap,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// One mistake in a request body.
@@ -55,7 +56,7 @@ impl Problem {
             status: status.as_u16(),
             detail: None,
             errors: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: None,
         }
     }
 
@@ -126,7 +127,7 @@ impl Problem {
 
     /// Adds a response header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 
@@ -138,10 +139,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
-        let headers = std::mem::take(&mut self.headers);
+        let headers = self.headers.take();
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.status(), body).into_response();
-        response.headers_mut().extend(headers);
+        if let Some(headers) = headers {
+            response.headers_mut().extend(*headers);
+        }
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

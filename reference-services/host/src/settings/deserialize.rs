@@ -76,7 +76,7 @@ impl Findings {
                 setting: path,
                 wrong: fault.wrong,
                 right: fault.right,
-                origin: fault.origin.unwrap_or(Origin::Nowhere),
+                origin: fault.origin.map_or(Origin::Nowhere, |origin| *origin),
             });
         }
         new
@@ -100,7 +100,7 @@ struct Place<'a> {
     findings: &'a RefCell<Findings>,
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     fn child(&self, key: &str, origin: Origin) -> Self {
         let path = if self.path.is_empty() {
             key.to_owned()
@@ -119,12 +119,12 @@ impl<'a> Place<'a> {
         result.map_err(|mut fault| {
             if fault.path.is_none() {
                 fault.path = Some(match fault.field.take() {
-                    Some(field) => self.child(&field, Origin::Nowhere).path,
+                    Some(field) => self.child(field, Origin::Nowhere).path,
                     None => self.path.clone(),
                 });
             }
             if fault.origin.is_none() {
-                fault.origin = Some(self.origin.clone());
+                fault.origin = Some(Box::new(self.origin.clone()));
             }
             fault
         })
@@ -168,7 +168,7 @@ impl Tree<'_, '_> {
 
 struct Element<'t, 'a>(Tree<'t, 'a>);
 
-impl<'de, 't, 'a> IntoDeserializer<'de, Fault> for Element<'t, 'a> {
+impl<'t, 'a> IntoDeserializer<'_, Fault> for Element<'t, 'a> {
     type Deserializer = Tree<'t, 'a>;
 
     fn into_deserializer(self) -> Self::Deserializer {
@@ -321,14 +321,14 @@ fn refuse_unknown(table: &Table, fields: &[&str], place: &Place<'_>) {
 /// The entries of a table: those not left out, and a placeholder for each missing one.
 struct Entries<'t, 'a> {
     place: Place<'a>,
-    entries: Vec<(String, Option<&'t Node>)>,
+    rest: Vec<(String, Option<&'t Node>)>,
     value: Option<(String, Option<&'t Node>)>,
 }
 
 impl<'t, 'a> Entries<'t, 'a> {
     fn new(table: &'t Table, place: &Place<'a>) -> Self {
         let findings = place.findings.borrow();
-        let mut entries: Vec<_> = table
+        let mut rest: Vec<_> = table
             .iter()
             .filter(|(key, _)| {
                 !findings
@@ -337,10 +337,11 @@ impl<'t, 'a> Entries<'t, 'a> {
             })
             .map(|(key, node)| (key.clone(), Some(node)))
             .collect();
-        entries.reverse();
+        // Taken from the end.
+        rest.reverse();
         Self {
             place: place.clone(),
-            entries,
+            rest,
             value: None,
         }
     }
@@ -353,7 +354,7 @@ impl<'t, 'a> Entries<'t, 'a> {
                 .missing
                 .contains(&place.child(field, Origin::Nowhere).path)
             {
-                entries.entries.push(((*field).to_owned(), None));
+                entries.rest.push(((*field).to_owned(), None));
             }
         }
         drop(findings);
@@ -368,7 +369,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Fault> {
-        let Some((key, node)) = self.entries.pop() else {
+        let Some((key, node)) = self.rest.pop() else {
             return Ok(None);
         };
         let value = seed.deserialize(StringDeserializer::<Fault>::new(key.clone()))?;
@@ -378,19 +379,15 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let (key, node) = self.value.take().unwrap_or_default();
-        match node {
-            Some(node) => {
-                let place = self.place.child(&key, node.origin.clone());
-                place.locate(seed.deserialize(Tree {
-                    value: &node.value,
-                    place: place.clone(),
-                }))
-            }
-            None => {
-                let place = self.place.child(&key, Origin::Nowhere);
-                place.locate(seed.deserialize(Placeholder))
-            }
-        }
+        let Some(node) = node else {
+            let place = self.place.child(&key, Origin::Nowhere);
+            return place.locate(seed.deserialize(Placeholder));
+        };
+        let place = self.place.child(&key, node.origin.clone());
+        place.locate(seed.deserialize(Tree {
+            value: &node.value,
+            place: place.clone(),
+        }))
     }
 }
 

@@ -11,8 +11,9 @@ use super::mistake::{Origin, meant};
 pub(crate) struct Fault {
     pub(crate) path: Option<String>,
     /// The field of the place, when the place is a table.
-    pub(crate) field: Option<String>,
-    pub(crate) origin: Option<Origin>,
+    pub(crate) field: Option<&'static str>,
+    /// Boxed, so that a `Result` with a fault stays small.
+    pub(crate) origin: Option<Box<Origin>>,
     pub(crate) missing: bool,
     pub(crate) wrong: String,
     pub(crate) right: Option<String>,
@@ -73,7 +74,7 @@ impl Error for Fault {
 
     fn missing_field(field: &'static str) -> Self {
         Self {
-            field: Some(field.to_owned()),
+            field: Some(field),
             missing: true,
             ..Self::new("missing", None)
         }

@@ -39,6 +39,9 @@ pub struct Settings {
     pub data: PathBuf,
     /// The event bus: `memory:`, `sqlite:FILE`, `kafka://…`, `amqp://…`; by default a file in the data directory.
     pub bus: Option<ConnectionUrl>,
+    /// Keeps topics and databases apart from those of other platforms on the same servers: it goes before the names of
+    /// topics, PostgreSQL schemas and SQLite files.
+    pub namespace: Option<String>,
     /// The databases: `sqlite:DIRECTORY` or `postgres://…`; by default the data directory.
     pub store: Option<ConnectionUrl>,
     /// Who issues the tokens; by default these services themselves, that is the public URL.
@@ -76,11 +79,12 @@ pub enum LogFormat {
     Json,
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "listen",
     "public_url",
     "data",
     "bus",
+    "namespace",
     "store",
     "issuer",
     "audience",
@@ -99,6 +103,7 @@ impl Default for Settings {
             public_url: None,
             data: PathBuf::from("data"),
             bus: None,
+            namespace: None,
             store: None,
             issuer: None,
             audience: "commerce".to_owned(),
@@ -107,7 +112,7 @@ impl Default for Settings {
             otlp: None,
             drain: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(2),
         }
     }
 }
@@ -346,6 +351,18 @@ fn check(settings: &Settings) -> Vec<Mistake> {
             right,
         ));
     }
+    if let Some(namespace) = settings
+        .namespace
+        .as_deref()
+        .filter(|name| !is_namespace(name))
+    {
+        let right = "a short name of lower-case letters, digits and '-', beginning with a letter, such as staging";
+        mistakes.push(Mistake::new(
+            "namespace",
+            format!("`{namespace}` cannot go before a name"),
+            right,
+        ));
+    }
     let store = settings.store_url();
     if !["sqlite", "postgres", "postgresql"].contains(&store.scheme()) {
         let right = "sqlite:DIRECTORY or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
@@ -356,6 +373,15 @@ fn check(settings: &Settings) -> Vec<Mistake> {
         ));
     }
     mistakes
+}
+
+/// Short enough to leave room for the names it goes before: PostgreSQL cuts identifiers at 63 bytes.
+fn is_namespace(name: &str) -> bool {
+    name.len() <= 32
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn table(table: &DeTable<'_>, text: &str, path: &Arc<str>) -> Table {
             (
                 key.get_ref().to_string(),
                 Node {
-                    value: convert(value.get_ref(), &origin, text, path),
+                    value: convert(value.get_ref(), text, path),
                     origin,
                 },
             )
@@ -76,7 +76,7 @@ fn table(table: &DeTable<'_>, text: &str, path: &Arc<str>) -> Table {
         .collect()
 }
 
-fn convert(value: &DeValue<'_>, origin: &Origin, text: &str, path: &Arc<str>) -> Value {
+fn convert(value: &DeValue<'_>, text: &str, path: &Arc<str>) -> Value {
     match value {
         DeValue::String(string) => Value::String(string.to_string()),
         // Numbers too large for their type stay text; whoever wants a number says what is wrong with them.
@@ -95,7 +95,7 @@ fn convert(value: &DeValue<'_>, origin: &Origin, text: &str, path: &Arc<str>) ->
             array
                 .iter()
                 .map(|element| Node {
-                    value: convert(element.get_ref(), origin, text, path),
+                    value: convert(element.get_ref(), text, path),
                     origin: Origin::File {
                         path: path.clone(),
                         line: line(text, element.span().start),

@@ -121,8 +121,7 @@ fn all_mistakes_are_told_at_once() {
 #[test]
 fn every_missing_setting_is_told() {
     let mut configuration = configuration("[provider]\nport = 70000\n", &[]);
-    let refused = configuration.section::<Provider>("provider");
-    assert!(refused.is_err());
+    configuration.section::<Provider>("provider").unwrap_err();
     assert_eq!(
         mistakes(configuration),
         [
@@ -147,6 +146,24 @@ fn a_section_of_another_service_is_fine_unless_it_looks_like_a_slip() {
     assert_eq!(
         mistakes(strict),
         ["[orders]: there is no such section; right would be one of [payments] (1)"]
+    );
+}
+
+#[test]
+fn what_is_right_is_read() {
+    let mut configuration = configuration(
+        "[provider]\nurl = 'https://pay.example'\nport = 1\n",
+        &[("COMMERCE_PROVIDER_SECRET", "hunter2")],
+    );
+    let provider: Provider = configuration.section("provider").unwrap();
+    configuration.finish().unwrap();
+    assert_eq!(
+        (provider.url.as_str(), provider.port),
+        ("https://pay.example/", 1)
+    );
+    assert_eq!(
+        secrecy::ExposeSecret::expose_secret(&provider.secret),
+        "hunter2"
     );
 }
 

@@ -1,6 +1,6 @@
 //! Measurements, scraped by Prometheus.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter, MeterProvider as _};
@@ -8,6 +8,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
+use super::sampling::Lags;
+use crate::health::consumption::Consumption;
 use crate::health::tasks::TaskState;
 
 /// Where services record what they measure; cheap to clone.
@@ -76,7 +78,83 @@ impl Metrics {
             .u64_observable_counter("commerce.task.restarts")
             .with_description("How often a background task failed and was started again.")
             .with_callback(move |observer| {
-                observer.observe(task.restarts(), std::slice::from_ref(&name))
+                observer.observe(task.restarts(), std::slice::from_ref(&name));
+            })
+            .build();
+    }
+
+    /// Shows the counters of a consumer and what waits for it on the bus.
+    pub(crate) fn observe_consumption(&self, consumption: &Arc<Consumption>) {
+        let meter = &self.0.meter;
+        let counted = consumption.clone();
+        meter
+            .u64_observable_counter("commerce.consumer.deliveries")
+            .with_description("Deliveries by what became of them, since the consumer was started.")
+            .with_callback(move |observer| {
+                let stats = counted.stats();
+                for (outcome, count) in [
+                    ("handled", stats.handled()),
+                    ("duplicate", stats.duplicates()),
+                    ("ignored", stats.ignored()),
+                    ("retry", stats.retries()),
+                    ("deferral", stats.deferrals()),
+                    ("dead_letter", stats.dead_lettered()),
+                    ("panic", stats.panics()),
+                    ("timeout", stats.timeouts()),
+                    ("settle_error", stats.settle_errors()),
+                ] {
+                    let consumer = KeyValue::new("consumer", counted.name().to_owned());
+                    observer.observe(count, &[consumer, KeyValue::new("outcome", outcome)]);
+                }
+            })
+            .build();
+        let waiting = consumption.clone();
+        meter
+            .u64_observable_gauge("commerce.bus.backlog")
+            .with_description("Messages before a subscription, by state.")
+            .with_callback(move |observer| {
+                for (topic, backlog) in waiting.backlog() {
+                    for (state, count) in [
+                        ("waiting", backlog.waiting),
+                        ("in_flight", backlog.in_flight),
+                        ("dead", backlog.dead),
+                    ] {
+                        let labels = [
+                            KeyValue::new("topic", topic.to_string()),
+                            KeyValue::new("subscription", waiting.name().to_owned()),
+                            KeyValue::new("state", state),
+                        ];
+                        observer.observe(count, &labels);
+                    }
+                }
+            })
+            .build();
+    }
+
+    /// Shows how far the relays are behind.
+    pub(crate) fn observe_outboxes(&self, lags: &Lags) {
+        let meter = &self.0.meter;
+        let name = |database: &str| [KeyValue::new("database", database.to_owned())];
+        let counts = lags.clone();
+        meter
+            .u64_observable_gauge("commerce.outbox.waiting")
+            .with_description("Events stored and not published yet.")
+            .with_callback(move |observer| {
+                for (database, lag) in counts.lock().unwrap_or_else(PoisonError::into_inner).iter()
+                {
+                    observer.observe(lag.waiting, &name(database));
+                }
+            })
+            .build();
+        let ages = lags.clone();
+        meter
+            .f64_observable_gauge("commerce.outbox.lag")
+            .with_unit("s")
+            .with_description("Age of the oldest event that is not published yet.")
+            .with_callback(move |observer| {
+                for (database, lag) in ages.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    observer.observe(lag.seconds, &name(database));
+                }
             })
             .build();
     }

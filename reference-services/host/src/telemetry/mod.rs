@@ -3,6 +3,7 @@
 pub(crate) mod metrics;
 pub mod propagation;
 pub(crate) mod requests;
+pub(crate) mod sampling;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;

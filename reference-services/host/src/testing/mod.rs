@@ -45,8 +45,8 @@ pub async fn resources(scratch: &Scratch, bus: &str, tokens: &Tokens) -> anyhow:
         ..Settings::default()
     };
     let mut resources = Resources::connect(settings).await?;
-    resources.bus = isolated(resources.bus);
-    resources.issuer = tokens.issuer().to_owned();
+    resources.bus = isolated(&resources.bus);
+    tokens.issuer().clone_into(&mut resources.issuer);
     resources.verifier = tokens.verifier(&resources.settings.audience)?;
     Ok(resources)
 }

@@ -1,0 +1,209 @@
+//! Start, readiness, tasks that fail, and the drain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use commerce_host::{Drained, Host, Service};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::greeter::{Started, greeter, start, start_with};
+
+async fn readiness(url: &str) -> (u16, Value) {
+    let response = Client::new()
+        .get(format!("{url}/health/ready"))
+        .send()
+        .await
+        .unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+/// The outcome of one check, as soon as it is as wanted.
+async fn eventually(url: &str, name: &str, status: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, body) = readiness(url).await;
+        let check = body["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["name"] == name)
+            .cloned();
+        match check {
+            Some(check) if check["status"] == status => return check,
+            _ if Instant::now() > deadline => panic!("{name} is never {status}: {body}"),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn ready_when_all_checks_pass() {
+    let healthy = Arc::new(AtomicBool::new(true));
+    let asked = healthy.clone();
+    let service = greeter().check("oven", move || {
+        let healthy = asked.load(Ordering::SeqCst);
+        async move {
+            if healthy {
+                Ok(())
+            } else {
+                anyhow::bail!("it is cold")
+            }
+        }
+    });
+    let Started { url, .. } = &start_with(service).await;
+    let (status, body) = readiness(url).await;
+    assert_eq!(status, 200, "{body}");
+    let names: Vec<_> = body["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].clone())
+        .collect();
+    assert_eq!(names, ["phase", "bus", "tokens", "greeter/oven"]);
+
+    healthy.store(false, Ordering::SeqCst);
+    let (status, _) = readiness(url).await;
+    assert_eq!(status, 503);
+    assert_eq!(
+        eventually(url, "greeter/oven", "failed").await["detail"],
+        "it is cold"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_keeps_failing_makes_the_process_unready() {
+    let service = greeter().task("relay", |_| async { anyhow::bail!("no connection") });
+    let Started {
+        url,
+        running,
+        scratch: _scratch,
+        ..
+    } = start_with(service).await;
+    let check = eventually(&url, "task greeter/relay", "failed").await;
+    assert!(
+        check["detail"].as_str().unwrap().contains("no connection"),
+        "{check}"
+    );
+    let metrics = Client::new()
+        .get(format!("{url}/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains("commerce_task_restarts_total{task=\"greeter/relay\"}"),
+        "{metrics}"
+    );
+    assert_eq!(running.shutdown().await, Drained::Clean);
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_was_begun() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (entering, leaving) = (entered.clone(), leave.clone());
+    let handler = move || {
+        let (entering, leaving) = (entering.clone(), leaving.clone());
+        async move {
+            entering.notify_one();
+            leaving.notified().await;
+            "done"
+        }
+    };
+    let finished = Arc::new(AtomicBool::new(false));
+    let finishing = finished.clone();
+    let service = Service::new("slow")
+        .routes(OpenApiRouter::new().route("/slow", axum::routing::get(handler)))
+        .task("work", move |shutdown| {
+            let finishing = finishing.clone();
+            async move {
+                shutdown.requested().await;
+                finishing.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+        });
+    let Started {
+        url,
+        running,
+        scratch: _scratch,
+        ..
+    } = start_with(service).await;
+    let request = tokio::spawn(Client::new().get(format!("{url}/slow")).send());
+    entered.notified().await;
+    let draining = tokio::spawn(running.shutdown());
+
+    // The port is closed to others while the request is still being answered.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Client::new()
+        .get(format!("{url}/health/live"))
+        .send()
+        .await
+        .is_ok()
+    {
+        assert!(Instant::now() < deadline, "it still accepts connections");
+    }
+    leave.notify_one();
+    assert_eq!(
+        request.await.unwrap().unwrap().text().await.unwrap(),
+        "done"
+    );
+    assert_eq!(draining.await.unwrap(), Drained::Clean);
+    assert!(finished.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_drain_has_a_deadline_and_names_what_hangs() {
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
+    let service = greeter().task("stubborn", move |_| {
+        begins.notify_one();
+        std::future::pending()
+    });
+    let Started {
+        running,
+        scratch: _scratch,
+        ..
+    } = start_with(service).await;
+    begun.notified().await;
+    let started = Instant::now();
+    let drained = running.shutdown().await;
+    assert_eq!(
+        drained,
+        Drained::TimedOut {
+            unfinished: vec!["greeter/stubborn".to_owned()]
+        }
+    );
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn serve_ends_when_the_shutdown_is_requested() {
+    let scratch = commerce_host::testing::Scratch::sqlite().unwrap();
+    let tokens = commerce_host::testing::Tokens::new().unwrap();
+    let resources = commerce_host::testing::resources(&scratch, "memory:", &tokens)
+        .await
+        .unwrap();
+    let shutdown = resources.shutdown.clone();
+    let serving = tokio::spawn(Host::new(resources).mount(greeter()).serve());
+    shutdown.request();
+    assert_eq!(serving.await.unwrap().unwrap(), Drained::Clean);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_so() {
+    let Started { running, .. } = &start().await;
+    let mut settings = running.resources().settings.clone();
+    settings.listen = running.local_addr();
+    let error = commerce_host::Resources::connect(settings)
+        .await
+        .unwrap_err();
+    assert!(
+        format!("{error:#}").contains("COMMERCE_LISTEN"),
+        "{error:#}"
+    );
+}

@@ -1,0 +1,5 @@
+//! The host from outside: what callers of any service meet, and how a process lives and ends.
+
+mod greeter;
+mod http;
+mod lifecycle;
