@@ -55,6 +55,11 @@ impl Workspace {
         }
     }
 
+    /// Of the servers that demos have to themselves.
+    pub(crate) fn demo_services_directory(&self) -> PathBuf {
+        self.services_directory().join("demo")
+    }
+
     /// A cargo command at the root, without the variables that `cargo run` set for this very program.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -229,11 +229,14 @@ mod tests {
 
     /// A stand-in for the platform's program that does what its arguments ask for.
     fn program(directory: &Path, script: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
         fs::create_dir_all(directory).unwrap();
         let file = directory.join("platform");
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: a file that this one has open for writing cannot be run, and a test that starts a
+        // process at the same moment would keep it open.
+        let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
+        let mut shell = Command::new("sh");
+        let status = shell.args(["-c", write, "sh", script]).arg(&file).status();
+        assert!(status.unwrap().success());
         file
     }
 

@@ -3,8 +3,8 @@
 //! Demos expect topics of their own, so they get servers of their own, beside those of the other tests. On a server that the
 //! environment names they make do with a database and a virtual host of their own.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::File;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -25,20 +25,23 @@ pub(crate) struct Place {
 pub(crate) struct Stage {
     site: Site,
     urls: Urls,
-    started: BTreeSet<Server>,
     places: u32,
+    /// One run of demos at a time.
+    _lock: File,
 }
 
 impl Stage {
     /// No server is started before a place needs it.
     pub(crate) fn new(workspace: &Workspace) -> Result<Self> {
-        let directory: PathBuf = workspace.services_directory().join("demo");
-        let site = Site::open_in(workspace, &directory)?;
+        let directory = workspace.demo_services_directory();
+        let lock = services::lock(&directory)?;
+        let shared = Site::open(workspace)?.state().urls();
+        let site = Site::open_in(workspace, &directory)?.beside(shared);
         Ok(Self {
             site,
             urls: Urls::new(),
-            started: BTreeSet::new(),
             places: 0,
+            _lock: lock,
         })
     }
 
@@ -70,18 +73,26 @@ impl Stage {
         Ok(Place { bus, store })
     }
 
-    /// Stops the servers started for demos.
+    /// Stops the servers that demos had to themselves, those of an interrupted run included.
     pub(crate) fn close(self) -> Result<()> {
-        let started: Vec<Server> = self.started.into_iter().collect();
-        if started.is_empty() {
-            Ok(())
-        } else {
-            services::down(&self.site, &started)
-        }
+        let ours: Vec<Server> = Server::ALL
+            .into_iter()
+            .filter(|server| self.is_ours(*server))
+            .collect();
+        services::down(&self.site, &ours).map(drop)
+    }
+
+    fn is_ours(&self, server: Server) -> bool {
+        self.site.record(server).is_some()
     }
 
     fn need(&mut self, server: Server) -> Result<()> {
-        if self.started.contains(&server) {
+        if server
+            .recipe()
+            .urls(&BTreeMap::new())
+            .keys()
+            .any(|variable| self.urls.contains_key(variable))
+        {
             return Ok(());
         }
         let report = services::up(
@@ -91,7 +102,6 @@ impl Stage {
                 kafka_nodes: None,
             },
         )?;
-        self.started.extend(report.started());
         self.urls.extend(report.urls());
         match report.servers.into_iter().next() {
             Some((_, Availability::Up { .. }, _)) => Ok(()),
@@ -115,7 +125,7 @@ impl Stage {
     fn kafka(&self) -> Result<String> {
         let address = self.url("KAFKA_URL")?;
         // Nobody else's topics are there if it was started here.
-        if self.started.contains(&Server::Kafka) {
+        if self.is_ours(Server::Kafka) {
             kafka::wipe(address)?;
         }
         Ok(address.to_owned())

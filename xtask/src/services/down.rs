@@ -13,17 +13,14 @@ use crate::progress::{Board, Mark};
 /// The data is thrown away, so nothing is lost when a slow server is ended by force.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Takes down every named server that was started here, side by side.
-pub(crate) fn down(site: &Site, servers: &[Server]) -> Result<()> {
+/// Takes down every named server that was started here, side by side; answers with their number.
+pub(crate) fn down(site: &Site, servers: &[Server]) -> Result<usize> {
     let board = Board::new();
     let known: Vec<Server> = servers
         .iter()
         .copied()
         .filter(|server| site.record(*server).is_some())
         .collect();
-    if known.is_empty() {
-        eprintln!("nothing that was started here is running");
-    }
     let announced = |server: Server| {
         let task = board.task(server.name());
         task.detail("stopping");
@@ -44,7 +41,8 @@ pub(crate) fn down(site: &Site, servers: &[Server]) -> Result<()> {
                 .join()
                 .map_err(|_| anyhow!("stopping a server panicked"))?
         })
-    })
+    })?;
+    Ok(known.len())
 }
 
 /// Stops one server, removes its data and forgets it.

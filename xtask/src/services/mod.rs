@@ -109,7 +109,17 @@ pub(crate) fn run(workspace: &Workspace, command: Command) -> Result<ExitCode> {
         }
         Command::Down { servers } => {
             let _lock = lock(&workspace.services_directory())?;
-            down::down(&Site::open(workspace)?, &all_unless_some(&servers))?;
+            let servers = all_unless_some(&servers);
+            let mut stopped = down(&Site::open(workspace)?, &servers)?;
+            // What an interrupted run of demos may have left.
+            let demos = workspace.demo_services_directory();
+            if demos.exists() {
+                let _lock = lock(&demos)?;
+                stopped += down(&Site::open_in(workspace, &demos)?, &servers)?;
+            }
+            if stopped == 0 {
+                eprintln!("nothing that was started here is running");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Status { servers } => Ok(status::status(

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::Server;
 use super::ports::Ports;
-use super::state::{Record, State};
+use super::state::{Record, State, Urls};
 use crate::workspace::Workspace;
 
 /// Shared by the threads that bring one server up each.
@@ -19,6 +19,8 @@ pub(crate) struct Site {
     cache: PathBuf,
     ports: Ports,
     state: Mutex<State>,
+    /// Addresses of another set started here: who has exported them has no server of their own.
+    others: Urls,
 }
 
 impl Site {
@@ -40,7 +42,26 @@ impl Site {
             cache: workspace.cache()?,
             ports,
             state: Mutex::new(state),
+            others: Urls::new(),
         })
+    }
+
+    /// Takes these addresses for the project's own wherever the environment names them.
+    pub(crate) fn beside(mut self, others: Urls) -> Self {
+        self.others = others;
+        self
+    }
+
+    /// True if a server started here has that address.
+    pub(crate) fn is_own(&self, variable: &str, url: &str) -> bool {
+        let state = self.guard();
+        let records = state
+            .servers
+            .values()
+            .filter_map(|record| record.urls.get(variable));
+        records
+            .chain(self.others.get(variable))
+            .any(|own| own == url)
     }
 
     pub(crate) fn root(&self) -> &Path {

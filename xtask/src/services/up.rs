@@ -201,10 +201,8 @@ fn running(
     let record = site.record(server);
     // Somebody may have exported what `services env` printed; that is no server of their own.
     let foreign = environment(server).filter(|urls| {
-        record
-            .as_ref()
-            .and_then(|record| record.urls.get(recipe.variable()))
-            != urls.get(recipe.variable())
+        urls.get(recipe.variable())
+            .is_some_and(|url| !site.is_own(recipe.variable(), url))
     });
     if let Some(urls) = foreign {
         let variable = recipe.variable();

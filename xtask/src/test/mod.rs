@@ -13,7 +13,7 @@ use clap::Args;
 use self::suites::{SUITES, Suite, Work};
 use self::tally::{Row, Tally};
 use crate::demo::Stage;
-use crate::progress::{Board, Mark};
+use crate::progress::Board;
 use crate::services::{self, Availability, Server, Site, Up, Urls};
 use crate::workspace::Workspace;
 
@@ -40,8 +40,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     }
     let board = Board::new();
     let mut tally = Tally::new();
-    let metadata = workspace.metadata()?;
-    let logs = Workspace::logs(&metadata)?;
     let needed: Vec<Server> = Server::ALL
         .into_iter()
         .filter(|server| chosen.iter().any(|suite| suite.needs.contains(server)))
@@ -49,47 +47,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let site = Site::open(workspace)?;
     let (urls, started) = servers(workspace, &site, needed, &mut tally)?;
 
-    let built = cargo::build(workspace, &board, &metadata, &logs)?;
     let mut stage = Stage::new(workspace)?;
-    match &built {
-        Err(failure) => tally.add(Row::failed("build", failure.clone())),
-        Ok(built) => {
-            for suite in &chosen {
-                match &suite.work {
-                    Work::Workspace => cargo::run(
-                        workspace,
-                        &board,
-                        built,
-                        &urls,
-                        test_filter,
-                        &logs,
-                        &mut tally,
-                    )?,
-                    Work::Demo(plan) => {
-                        let task = board.task(suite.name);
-                        let row = suites::run_demo(
-                            suite.name,
-                            plan,
-                            built.platform(),
-                            &mut stage,
-                            &task,
-                            workspace,
-                            &logs,
-                        );
-                        let mark = if row.failed > 0 {
-                            Mark::Failed
-                        } else if row.skipped > 0 {
-                            Mark::Skipped
-                        } else {
-                            Mark::Passed
-                        };
-                        task.finish(mark, &row.remark);
-                        tally.add(row);
-                    }
-                }
-            }
-        }
-    }
+    let ran = run_suites(
+        workspace,
+        &board,
+        &chosen,
+        test_filter,
+        &urls,
+        &mut stage,
+        &mut tally,
+    );
+    // Whatever went wrong, nothing is left running that was not running before.
     if !options.keep_services {
         stage.close()?;
         if !started.is_empty() {
@@ -97,7 +65,50 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             services::down(&site, &started)?;
         }
     }
+    ran?;
     Ok(tally.finish())
+}
+
+fn run_suites(
+    workspace: &Workspace,
+    board: &Board,
+    chosen: &[&Suite],
+    test_filter: Option<&str>,
+    urls: &Urls,
+    stage: &mut Stage,
+    tally: &mut Tally,
+) -> Result<()> {
+    let metadata = workspace.metadata()?;
+    let logs = Workspace::logs(&metadata)?;
+    let built = match cargo::build(workspace, board, &metadata, &logs)? {
+        Ok(built) => built,
+        Err(failure) => {
+            tally.add(Row::failed("build", failure));
+            return Ok(());
+        }
+    };
+    for suite in chosen {
+        match &suite.work {
+            Work::Workspace => {
+                cargo::run(workspace, board, &built, urls, test_filter, &logs, tally)?;
+            }
+            Work::Demo(plan) => {
+                let task = board.task(suite.name);
+                let row = suites::run_demo(
+                    suite.name,
+                    plan,
+                    built.platform(),
+                    stage,
+                    &task,
+                    workspace,
+                    &logs,
+                );
+                task.finish(row.mark(), &row.remark);
+                tally.add(row);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The suites a filter means, and the filter for single tests if it means none.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::progress::Mark;
 use crate::table::{Table, seconds};
 use crate::workspace::in_ci;
 
@@ -48,6 +49,14 @@ impl Row {
             remark: why.to_owned(),
             complaints: vec![format!("skipped: {why}")],
             ..Self::default()
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        match (self.failed, self.skipped) {
+            (0, 0) => Mark::Passed,
+            (0, _) => Mark::Skipped,
+            _ => Mark::Failed,
         }
     }
 

@@ -106,7 +106,7 @@ impl Recipe for Kafka {
         let present = wire::kafka::nodes(url(urls, self.variable())?)?;
         ensure!(
             present == usize::from(nodes),
-            "the cluster has {present} nodes, and {nodes} were asked for"
+            "the cluster's size is {present}, and {nodes} was asked for"
         );
         Ok(())
     }

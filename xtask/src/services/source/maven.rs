@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{Missing, apt, run};
 use crate::progress::Task;
@@ -79,18 +79,37 @@ fn copy(directory: &Path, artifacts: &[Artifact]) -> Result<PathBuf> {
     let copied = draft.join("jars");
     let mut command = Command::new("mvn");
     command
-        .args(["-B", "-q", "-f"])
+        .args(["-B", "-q", "-Dstyle.color=never", "-f"])
         .arg(&project)
         .arg(DEPENDENCY_PLUGIN);
     command
         .arg(format!("-DoutputDirectory={}", copied.display()))
         .arg("-DincludeScope=runtime");
-    let outcome = run(&mut command).and_then(|()| {
-        fs::rename(&copied, directory)
-            .with_context(|| format!("{} cannot be created", directory.display()))
-    });
+    let outcome = run(&mut command)
+        .map_err(|error| anyhow!(gist(&error.to_string())))
+        .and_then(|()| {
+            fs::rename(&copied, directory)
+                .with_context(|| format!("{} cannot be created", directory.display()))
+        });
     fs::remove_dir_all(&draft)?;
     outcome.map(|()| directory.to_owned())
+}
+
+/// Maven's complaint without its advice.
+fn gist(complaint: &str) -> String {
+    let advice = [
+        "[Help",
+        "-> [Help",
+        "To see the full",
+        "Re-run Maven",
+        "For more information",
+    ];
+    let lines = complaint
+        .lines()
+        .map(|line| line.replace("[ERROR]", "").replace(" -> [Help 1]", ""));
+    let lines = lines
+        .filter(|line| !line.trim().is_empty() && !advice.iter().any(|word| line.contains(word)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn project_file(artifacts: &[Artifact]) -> String {
@@ -111,6 +130,16 @@ fn project_file(artifacts: &[Artifact]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_complaint_is_told_without_the_advice() {
+        let complaint = "mvn failed (exit status: 1): [ERROR] Could not create local repository at /x -> [Help 1]\n  [ERROR] \n  \
+                         [ERROR] Re-run Maven using the -X switch\n  [ERROR] [Help 1] http://example";
+        assert_eq!(
+            gist(complaint),
+            "mvn failed (exit status: 1):  Could not create local repository at /x"
+        );
+    }
 
     #[test]
     fn the_project_file_names_every_artifact() {
