@@ -71,8 +71,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// One round trip that proves the backend to be usable.
     async fn check(&self) -> Result<(), Error>;
 
-    /// Stops intake (every feed ends), waits for deliveries in flight to be settled and for publishes under way, then
-    /// disconnects. [`Timeout`](crate::ErrorKind::Timeout) when they were not within the time; it disconnects then too,
+    /// Stops intake (every feed ends, nobody can subscribe), waits for deliveries in flight to be settled, which may
+    /// publish meanwhile, then disconnects. [`Timeout`](crate::ErrorKind::Timeout) when they were not within the time; it disconnects then too,
     /// and what was unsettled is delivered again.
     async fn close(&self, within: Duration) -> Result<(), Error>;
 }

@@ -20,7 +20,9 @@ pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
     match scheme {
         "memory" => Ok(Arc::new(Memory::connect(rest)?)),
 
-        // ---- SQLite: its arm here.
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(crate::sqlite::Sqlite::connect(rest).await?)),
+        #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(feature_off(scheme, "sqlite")),
 
         #[cfg(feature = "kafka")]

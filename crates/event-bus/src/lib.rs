@@ -16,6 +16,8 @@ mod error;
 mod lanes;
 mod memory;
 mod message;
+#[cfg(test)]
+mod model;
 mod name;
 mod settings;
 mod subscriber;
@@ -27,6 +29,8 @@ mod subscription;
 mod kafka;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use backend::{Backend, Feed, Incoming, Receipt, Settlement, Settler};
 pub use backlog::Backlog;

@@ -87,6 +87,29 @@ pub(super) async fn close_waits_for_what_is_in_flight(stage: &Stage<'_>) -> Resu
     Ok(())
 }
 
+pub(super) async fn what_is_in_flight_at_close_may_publish(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    let bus = stage.connect().await?;
+    let mut subscriber = subscribe(&bus, &stage.subscription()).await?;
+    bus.publish(stage.message(Some("a"), 1)?).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let patience = stage.factory.patience();
+    let closing = bus.clone();
+    let closed = tokio::spawn(async move { closing.close(patience).await });
+    let ended = timeout(patience, subscriber.next()).await;
+    ensure!(
+        matches!(ended, Ok(Ok(None))),
+        "intake goes on while it closes"
+    );
+    bus.publish(stage.message(Some("a"), 2)?).await?;
+    delivery.ack().await?;
+    timeout(patience, closed)
+        .await
+        .map_err(|_| Failure::new("it did not close"))???;
+    Ok(())
+}
+
 pub(super) async fn close_tells_what_was_left(stage: &Stage<'_>) -> Result<(), Failure> {
     let bus = stage.connect().await?;
     let mut subscriber = subscribe(&bus, &stage.subscription()).await?;

@@ -211,6 +211,7 @@ macro_rules! __conformance_cases {
             lifecycle::check_tells_that_it_works [],
             lifecycle::close_ends_every_subscriber [],
             lifecycle::close_waits_for_what_is_in_flight [],
+            lifecycle::what_is_in_flight_at_close_may_publish [],
             lifecycle::close_tells_what_was_left [],
             lifecycle::messages_survive_a_new_connection [durable],
             lifecycle::progress_survives_a_new_connection [durable],

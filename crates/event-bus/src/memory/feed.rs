@@ -40,7 +40,7 @@ impl MemoryFeed {
     pub(super) fn join(shared: Arc<Shared>, subscription: Subscription) -> Result<Self, Error> {
         let changed = {
             let mut state = shared.state();
-            if state.closed {
+            if state.closing {
                 return Err(closed("subscribe"));
             }
             let topic = &subscription.topic;
@@ -83,7 +83,7 @@ impl MemoryFeed {
 
     fn look(&self) -> Result<Look, Error> {
         let mut state = self.shared.state();
-        if state.closed {
+        if state.closing {
             return Ok(Look::Closed);
         }
         if self.load.load(Ordering::Acquire) >= self.subscription.max_in_flight {

@@ -26,6 +26,8 @@ mod group;
 mod publish;
 mod settle;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -153,11 +155,9 @@ impl Backend for Memory {
     async fn close(&self, within: Duration) -> Result<(), Error> {
         {
             let mut state = self.shared.state();
-            state.closed = true;
+            state.closing = true;
             state.wake_all();
         }
-        // Publishers that wait for room learn of it too.
-        self.shared.settled.notify_waiters();
         let drained = async {
             loop {
                 let settled = self.shared.settled.notified();
@@ -167,13 +167,14 @@ impl Backend for Memory {
                 settled.await;
             }
         };
-        tokio::time::timeout(within, drained).await.map_err(|_| {
+        let drained = tokio::time::timeout(within, drained).await;
+        self.shared.state().closed = true;
+        // Publishers that wait for room learn of it.
+        self.shared.settled.notify_waiters();
+        drained.map_err(|_| {
             let left = self.shared.in_flight.load(Ordering::Acquire);
-            Error::new(
-                ErrorKind::Timeout,
-                "close",
-                format!("{left} deliveries were not settled in time"),
-            )
+            let problem = format!("{left} deliveries were not settled in time");
+            Error::new(ErrorKind::Timeout, "close", problem)
         })
     }
 }

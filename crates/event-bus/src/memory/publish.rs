@@ -13,8 +13,23 @@ pub(super) async fn publish(
 ) -> Vec<Result<Accepted, PublishError>> {
     let deadline = Instant::now() + shared.config.publish_timeout;
     let mut results = Vec::with_capacity(messages.len());
+    let mut refused = None;
     for message in messages {
-        results.push(append(shared, message, deadline).await);
+        let result = match refused {
+            None => append(shared, message, deadline).await,
+            // It would come before the one that was refused.
+            Some(kind) => {
+                let problem = "a message before it in the batch was not accepted";
+                Err(PublishError::failed(
+                    message,
+                    Error::new(kind, "publish", problem),
+                ))
+            }
+        };
+        if let Err(error) = &result {
+            refused = Some(error.error().kind());
+        }
+        results.push(result);
     }
     results
 }

@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) topics: HashMap<TopicName, Topic>,
     /// Messages kept, all topics together.
     pub(super) retained: usize,
+    /// No more subscribers and deliveries; those in flight may still publish and settle.
+    pub(super) closing: bool,
     pub(super) closed: bool,
     /// The oldest first: messages that every subscription has settled.
     forgettable: BTreeMap<u64, TopicName>,

@@ -1,0 +1,315 @@
+//! An embedded log in one file, shared by the processes of one machine.
+//!
+//! | concept | here |
+//! |---|---|
+//! | topic | rows of one log, numbered in the order of their commits |
+//! | subscription | a cursor on the log, and a row for each message before it that is not settled |
+//! | key | a lane: the unsettled rows of the key, of which the oldest is the head and may be delivered |
+//! | ack | the row goes, the next of its lane becomes the head |
+//! | retry | the row stays the head and is due later |
+//! | lease | a head that was claimed is due again when its lease ends; its holder extends it in the background |
+//! | fence | each claim has a number; a settlement with an older one finds nothing |
+//! | dead letter | a row of its own, which keeps the message in the log |
+//! | replay | what the log still has |
+//!
+//! One connection writes, owned by one task: what is published, settled and claimed while a commit is under way shares
+//! the next. Every commit is synchronised to the disk (`synchronous=FULL`), so accepted means durable. Reading has its
+//! own connections. Subscribers are woken by the commits of their own process; what other processes do they notice by a
+//! look every `poll`.
+//!
+//! # Settings
+//!
+//! `sqlite:PATH?retain=7d&poll=200ms&publish_timeout=30s&max_message_bytes=16777216` (the defaults).
+//!
+//! # Retention
+//!
+//! A message stays `retain` after it was published, so that later subscriptions can begin with it, and longer as long as
+//! a subscription has not settled it or keeps it as a dead letter. `retain=0s` deletes what is settled about once a
+//! second. A subscription that nobody reads any more keeps its messages for ever.
+//!
+//! # Limits
+//!
+//! The file must be on a local disk: SQLite's write-ahead log does not work over a network. Leases and delays use the
+//! wall clock, which all processes of the machine share; when it is set forward, leases end early, and the fence keeps
+//! late settlements out. A process that is killed burns one attempt of what it had fetched ahead.
+
+mod backlog;
+mod claim;
+mod clock;
+mod codec;
+mod config;
+mod dead_letter;
+mod desk;
+mod desks;
+mod fault;
+mod feed;
+mod lease;
+mod publish;
+mod pump;
+mod retention;
+mod schema;
+mod settle;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::config::Config;
+use self::dead_letter::{Purge, Redrive};
+use self::desk::Desk;
+use self::desks::Desks;
+use self::fault::{Fault, closed};
+use self::feed::{Ping, SqliteFeed};
+use self::settle::Verdict;
+use self::writer::{Job, Pending, Task};
+use crate::backend::{Backend, Feed, Receipt};
+use crate::backlog::Backlog;
+use crate::capabilities::Capabilities;
+use crate::dead_letter::DeadLetter;
+use crate::error::{Error, ErrorKind, PublishError};
+use crate::message::{Accepted, Message};
+use crate::name::{SubscriptionName, TopicName};
+use crate::subscription::Subscription;
+
+/// The backend behind `sqlite:`.
+pub(crate) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+/// What the backend, its feeds and their settlers share.
+struct Shared {
+    config: Config,
+    readers: SqlitePool,
+    jobs: mpsc::UnboundedSender<Job>,
+    /// Bounds what waits for the writer.
+    room: Arc<Semaphore>,
+    desks: Arc<Desks>,
+    /// No more subscribers and deliveries; those in flight may still publish and settle.
+    closing: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn ask(&self, job: Job) -> Result<(), Fault> {
+        self.jobs.send(job).map_err(|_| Fault::Closed)
+    }
+
+    /// Has a task done by the writer.
+    async fn work<T: Task>(&self, task: T) -> Result<T::Output, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Other(Box::new(Pending::new(task, reply))))?;
+        answer.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    /// Gives deliveries back without waiting. Where the writer is gone, their leases end by themselves.
+    fn give_back(
+        &self,
+        desk: &Desk,
+        receipts: impl IntoIterator<Item = Receipt>,
+        verdict: fn() -> Verdict,
+    ) {
+        for receipt in receipts {
+            let job = settle::Job {
+                subscription: desk.place.subscription,
+                receipt,
+                verdict: verdict(),
+                reply: None,
+            };
+            let _ = self.ask(Job::Settle(job));
+        }
+    }
+}
+
+impl Sqlite {
+    /// From a URL without its scheme.
+    pub(crate) async fn connect(rest: &str) -> Result<Self, Error> {
+        let config = Config::parse(rest)?;
+        let connection = schema::open_writer(&config).await?;
+        let readers = schema::open_readers(&config).await?;
+        let desks = Arc::new(Desks::default());
+        let (jobs, queue) = mpsc::unbounded_channel();
+        tokio::spawn(writer::run(
+            config.clone(),
+            connection,
+            Arc::clone(&desks),
+            queue,
+        ));
+        let shared = Arc::new(Shared {
+            config,
+            readers,
+            jobs,
+            room: publish::room(),
+            desks,
+            closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        tokio::spawn(retention::run(Arc::downgrade(&shared)));
+        Ok(Self { shared })
+    }
+
+    async fn drain(&self, deadline: Instant) -> Result<(), Error> {
+        let desks = &self.shared.desks;
+        let drained = async {
+            loop {
+                let settled = desks.settled.notified();
+                if desks.in_flight() == 0 {
+                    break;
+                }
+                settled.await;
+            }
+        };
+        timeout_at(deadline, drained).await.map_err(|_| {
+            let left = desks.in_flight();
+            Error::new(
+                ErrorKind::Timeout,
+                "close",
+                format!("{left} deliveries were not settled in time"),
+            )
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            multi_process: true,
+            ordered: true,
+            replay: true,
+            durable_retry: true,
+            durable_attempts: true,
+            dead_letters: true,
+            fenced: true,
+            positions: true,
+            exact_backlog: true,
+        }
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+        publish::publish(&self.shared, messages).await
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Feed>, Error> {
+        Ok(Box::new(
+            SqliteFeed::join(Arc::clone(&self.shared), subscription).await?,
+        ))
+    }
+
+    async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
+        let place = backlog::find(&self.shared, "backlog", topic, name).await?;
+        backlog::count(&self.shared, place).await
+    }
+
+    async fn dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let place = backlog::find(&self.shared, "dead_letters", topic, name).await?;
+        dead_letter::list(&self.shared, place, topic, name, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<u64, Error> {
+        let place = backlog::find(&self.shared, "redrive", topic, name).await?;
+        let redriven = self.shared.work(Redrive { place, limit }).await;
+        redriven.map_err(|fault| fault.into_error("redrive"))
+    }
+
+    async fn purge_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error> {
+        let place = backlog::find(&self.shared, "purge_dead_letters", topic, name).await?;
+        let purged = self.shared.work(Purge { place }).await;
+        purged.map_err(|fault| fault.into_error("purge_dead_letters"))
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        if self.shared.is_closed() {
+            return Err(closed("check"));
+        }
+        self.shared
+            .work(Ping)
+            .await
+            .map_err(|fault| fault.into_error("check"))
+    }
+
+    async fn close(&self, within: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + within;
+        let shared = &self.shared;
+        shared.closing.store(true, Ordering::Release);
+        for desk in shared.desks.all() {
+            let unreceived = desk.close();
+            shared.give_back(&desk, unreceived, || Verdict::Untouched);
+        }
+        let drained = self.drain(deadline).await;
+        shared.closed.store(true, Ordering::Release);
+        shared.room.close();
+        for desk in shared.desks.all() {
+            let left = desk.receipts();
+            for receipt in &left {
+                desk.let_go(*receipt);
+            }
+            shared.give_back(&desk, left, || Verdict::Again(Duration::ZERO));
+        }
+        // Readers first: the last connection to go folds the write-ahead log into the file.
+        shared.readers.close().await;
+        let (stopped, is_stopped) = oneshot::channel();
+        if shared.ask(Job::Stop(stopped)).is_ok() {
+            // The time left, and a little where there is none: what is queued is nearly written.
+            let left = deadline
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_secs(5));
+            timeout(left, is_stopped)
+                .await
+                .map_err(|_| {
+                    Error::new(
+                        ErrorKind::Timeout,
+                        "close",
+                        "the last writes were not done in time",
+                    )
+                })?
+                .ok();
+        }
+        drained
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite")
+            .field("path", &self.shared.config.path)
+            .field("closed", &self.shared.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,329 @@
+//! The one connection that writes. Work that waits while a commit is under way shares the next one: many publishers and
+//! many settlements cost one trip to the disk.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use super::config::Config;
+use super::desks::Desks;
+use super::fault::{Fault, is_busy};
+use super::{clock, lease, publish, schema, settle};
+use crate::backend::Receipt;
+use crate::name::TopicName;
+
+/// How many messages, settlements and extensions share one commit at most.
+const BATCH: usize = 4096;
+
+/// Answers whoever asked for the work.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    Publish(publish::Job),
+    Settle(settle::Job),
+    Extend(lease::Job),
+    Other(Box<dyn Work>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Work that stands alone in the transaction.
+#[async_trait]
+pub(super) trait Task: Send + Sync + 'static {
+    /// What it finds out.
+    type Output: Send + 'static;
+
+    /// Does the work, once more if the transaction is repeated.
+    async fn apply(
+        &self,
+        connection: &mut SqliteConnection,
+        touched: &mut Touched,
+    ) -> Result<Self::Output, sqlx::Error>;
+}
+
+/// A [`Task`] with its result to come.
+#[async_trait]
+pub(super) trait Work: Send + Sync {
+    async fn apply(
+        &mut self,
+        connection: &mut SqliteConnection,
+        touched: &mut Touched,
+    ) -> Result<(), sqlx::Error>;
+    fn answer(self: Box<Self>, result: Result<(), Fault>);
+}
+
+/// A task and who waits for it.
+pub(super) struct Pending<T: Task> {
+    task: T,
+    output: Mutex<Option<T::Output>>,
+    reply: Reply<T::Output>,
+}
+
+impl<T: Task> Pending<T> {
+    pub(super) fn new(task: T, reply: Reply<T::Output>) -> Self {
+        let output = Mutex::new(None);
+        Self {
+            task,
+            output,
+            reply,
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Task> Work for Pending<T> {
+    async fn apply(
+        &mut self,
+        connection: &mut SqliteConnection,
+        touched: &mut Touched,
+    ) -> Result<(), sqlx::Error> {
+        let output = self.task.apply(connection, touched).await?;
+        *self
+            .output
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner) = Some(output);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), Fault>) {
+        let output = self
+            .output
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let answer = result.and_then(|()| output.ok_or(Fault::Closed));
+        // Who no longer listens does not need the answer.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// Whom a transaction concerns.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) topics: HashSet<i64>,
+    pub(super) subscriptions: HashSet<i64>,
+}
+
+/// Jobs that share a transaction.
+#[derive(Default)]
+struct Batch {
+    publishes: Vec<publish::Job>,
+    settlements: Vec<settle::Job>,
+    extensions: Vec<lease::Job>,
+    others: Vec<Box<dyn Work>>,
+    size: usize,
+}
+
+/// What the jobs of a batch found out, in their order.
+struct Outcome {
+    published: Vec<Vec<i64>>,
+    settled: Vec<bool>,
+    extended: HashSet<(i64, Receipt)>,
+}
+
+/// Runs the writer until it is stopped or nobody can ask it any more.
+pub(super) async fn run(
+    config: Config,
+    connection: SqliteConnection,
+    desks: Arc<Desks>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+) {
+    let mut writer = Writer {
+        config,
+        connection: Some(connection),
+        topics: HashMap::new(),
+        desks,
+    };
+    while let Some(first) = jobs.recv().await {
+        let mut batch = Batch::default();
+        let mut stop = batch.add(first);
+        // Those who are about to ask get to ask.
+        tokio::task::yield_now().await;
+        while stop.is_none()
+            && batch.size < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            stop = batch.add(job);
+        }
+        writer.commit(batch).await;
+        if let Some(stopped) = stop {
+            // What is asked from here on is answered as closed, by its dropped reply.
+            jobs.close();
+            writer.disconnect().await;
+            let _ = stopped.send(());
+            return;
+        }
+    }
+    writer.disconnect().await;
+}
+
+struct Writer {
+    config: Config,
+    connection: Option<SqliteConnection>,
+    topics: HashMap<TopicName, i64>,
+    desks: Arc<Desks>,
+}
+
+impl Writer {
+    async fn commit(&mut self, mut batch: Batch) {
+        let deadline = Instant::now() + self.config.publish_timeout;
+        loop {
+            let mut touched = Touched::default();
+            match self.attempt(&mut batch, &mut touched).await {
+                Ok(outcome) => {
+                    batch.succeed(outcome);
+                    self.desks.wake(&touched);
+                    return;
+                }
+                Err(Failed::Busy(_)) if Instant::now() < deadline => {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                Err(Failed::Busy(fault) | Failed::Broken(fault)) => {
+                    tracing::warn!(error = ?fault, path = %self.config.path.display(), "bus file not written");
+                    batch.fail(&fault);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        batch: &mut Batch,
+        touched: &mut Touched,
+    ) -> Result<Outcome, Failed> {
+        let result = match &mut self.connection {
+            Some(connection) => transact(connection, &mut self.topics, batch, touched).await,
+            None => match schema::reconnect(&self.config).await {
+                Ok(connection) => {
+                    let connection = self.connection.insert(connection);
+                    transact(connection, &mut self.topics, batch, touched).await
+                }
+                Err(error) => Err(Failed::from(error)),
+            },
+        };
+        if result.is_err() {
+            // What was rolled back is not known to be there.
+            self.topics.clear();
+        }
+        if matches!(result, Err(Failed::Broken(_))) {
+            // After a failure of the file, a new connection is the surest state.
+            self.connection = None;
+        }
+        result
+    }
+
+    async fn disconnect(self) {
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = %error, "bus file not closed cleanly");
+        }
+    }
+}
+
+enum Failed {
+    /// Another process holds the file: nothing was written, and trying again helps.
+    Busy(Fault),
+    Broken(Fault),
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        if is_busy(&error) {
+            Self::Busy(Fault::not_written(error))
+        } else {
+            Self::Broken(Fault::not_written(error))
+        }
+    }
+}
+
+async fn transact(
+    connection: &mut SqliteConnection,
+    topics: &mut HashMap<TopicName, i64>,
+    batch: &mut Batch,
+    touched: &mut Touched,
+) -> Result<Outcome, Failed> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let now = clock::now();
+    let published =
+        publish::apply(&mut transaction, topics, &batch.publishes, now, touched).await?;
+    let settled = settle::apply(&mut transaction, &batch.settlements, now, touched).await?;
+    let extended = lease::apply(&mut transaction, &batch.extensions, now).await?;
+    for work in &mut batch.others {
+        work.apply(&mut transaction, touched).await?;
+    }
+    transaction
+        .commit()
+        .await
+        .map_err(|error| Failed::Broken(Fault::maybe_written(error)))?;
+    Ok(Outcome {
+        published,
+        settled,
+        extended,
+    })
+}
+
+impl Batch {
+    /// Takes a job in; the one that ends everything comes back.
+    fn add(&mut self, job: Job) -> Option<oneshot::Sender<()>> {
+        match job {
+            Job::Publish(job) => {
+                self.size += job.rows.len();
+                self.publishes.push(job);
+            }
+            Job::Settle(job) => {
+                self.size += 1;
+                self.settlements.push(job);
+            }
+            Job::Extend(job) => {
+                self.size += job.receipts.len();
+                self.extensions.push(job);
+            }
+            Job::Other(work) => {
+                self.size += 1;
+                self.others.push(work);
+            }
+            Job::Stop(stopped) => return Some(stopped),
+        }
+        None
+    }
+
+    // Who no longer listens does not need the answer.
+    fn succeed(self, outcome: Outcome) {
+        for (job, sequences) in self.publishes.into_iter().zip(outcome.published) {
+            let _ = job.reply.send(Ok(sequences));
+        }
+        for (job, settled) in self.settlements.into_iter().zip(outcome.settled) {
+            if let Some(reply) = job.reply {
+                let _ = reply.send(Ok(settled));
+            }
+        }
+        for job in self.extensions {
+            let kept = job.kept(&outcome.extended);
+            let _ = job.reply.send(Ok(kept));
+        }
+        for work in self.others {
+            work.answer(Ok(()));
+        }
+    }
+
+    fn fail(self, fault: &Fault) {
+        for job in self.publishes {
+            let _ = job.reply.send(Err(fault.clone()));
+        }
+        for reply in self.settlements.into_iter().filter_map(|job| job.reply) {
+            let _ = reply.send(Err(fault.clone()));
+        }
+        for job in self.extensions {
+            let _ = job.reply.send(Err(fault.clone()));
+        }
+        for work in self.others {
+            work.answer(Err(fault.clone()));
+        }
+    }
+}
