@@ -1,2 +1,5 @@
-//! Starts the service.
-fn main() {}
+//! Runs the payment provider sandbox.
+
+fn main() -> std::process::ExitCode {
+    commerce_host::main("provider-sandbox", commerce_provider_sandbox::service)
+}

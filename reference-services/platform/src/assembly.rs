@@ -1,0 +1,123 @@
+//! Puts the services together in one process, and the payment provider's sandbox beside them on a port of its own.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use commerce_event_bus::EventBus;
+use commerce_host::{Drained, Handle, Host, Resources, Running, Settings};
+
+/// What to start, and with which settings.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Assembly {
+    /// Settings of the host.
+    pub settings: Settings,
+    /// Settings of identity.
+    pub identity: commerce_identity::Config,
+    /// Settings of orders.
+    pub orders: commerce_orders::Config,
+    /// Settings of payments.
+    pub payments: commerce_payments::Config,
+    /// Settings of notifications.
+    pub notifications: commerce_notifications::Config,
+    /// The provider's sandbox, if it is to run here.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// The provider's sandbox.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its settings.
+    pub config: commerce_provider_sandbox::Config,
+}
+
+/// What changes around the services without their knowing, for tests and the demo.
+#[derive(Default)]
+pub struct Surroundings {
+    /// Puts something around the bus.
+    pub bus: Option<Box<dyn FnOnce(EventBus) -> EventBus + Send>>,
+    /// Puts something around every consumer's handlers.
+    pub handlers: Option<Box<dyn Fn(&str, Handle) -> Handle + Send + Sync>>,
+}
+
+/// The running platform.
+#[derive(Debug)]
+pub struct Platform {
+    /// All services.
+    pub services: Running,
+    /// The provider's sandbox.
+    pub sandbox: Option<Running>,
+}
+
+impl Assembly {
+    /// Starts everything; returns when it listens.
+    ///
+    /// # Errors
+    /// What keeps it from starting: a port that is taken, a server that does not answer, a wrong setting.
+    pub async fn start(self, surroundings: Surroundings) -> anyhow::Result<Platform> {
+        let sandbox = match self.sandbox {
+            Some(sandbox) => Some(
+                start_sandbox(sandbox, &self.settings)
+                    .await
+                    .context("cannot start the payment provider's sandbox")?,
+            ),
+            None => None,
+        };
+        let mut resources = Resources::connect(self.settings).await?;
+        if let Some(around) = surroundings.bus {
+            resources.bus = around(resources.bus);
+        }
+        let identity = commerce_identity::service(self.identity, &resources)
+            .await
+            .context("cannot start identity")?;
+        let orders = commerce_orders::service(self.orders, &resources)
+            .await
+            .context("cannot start orders")?;
+        let payments = commerce_payments::service(self.payments, &resources)
+            .await
+            .context("cannot start payments")?;
+        let notifications = commerce_notifications::service(self.notifications, &resources)
+            .await
+            .context("cannot start notifications")?;
+        let mut host = Host::new(resources)
+            .mount(identity)
+            .mount(orders)
+            .mount(payments)
+            .mount(notifications);
+        if let Some(around) = surroundings.handlers {
+            host = host.around_consumers(around);
+        }
+        Ok(Platform {
+            services: host.start().await?,
+            sandbox,
+        })
+    }
+}
+
+impl Platform {
+    /// Drains the services, then the sandbox, which may still have something to answer them.
+    pub async fn shutdown(self) -> Drained {
+        let services = self.services.shutdown().await;
+        match self.sandbox {
+            Some(sandbox) => match sandbox.shutdown().await {
+                Drained::Clean => services,
+                timed_out @ Drained::TimedOut { .. } if services == Drained::Clean => timed_out,
+                Drained::TimedOut { .. } => services,
+            },
+            None => services,
+        }
+    }
+}
+
+/// The sandbox is another company: its own port, no bus, a database of its own.
+async fn start_sandbox(sandbox: Sandbox, platform: &Settings) -> anyhow::Result<Running> {
+    let mut settings = platform.clone();
+    settings.listen = sandbox.listen;
+    settings.public_url = None;
+    settings.bus = Some(commerce_host::settings::ConnectionUrl::new("memory:"));
+    let resources = Resources::connect(settings).await?;
+    let service = commerce_provider_sandbox::service(sandbox.config, &resources).await?;
+    Host::new(resources).mount(service).start().await
+}

@@ -1,0 +1,247 @@
+//! The platform as the demo sets it up: on loopback, in one process, on the bus and the databases of the run.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use commerce_event_bus::{EventBus, SubscriptionName, TopicName};
+use commerce_host::{Drained, Settings};
+use commerce_resilient_client::Client;
+use url::Url;
+
+use super::collect;
+use super::faults::Faults;
+use super::invariants::Seen;
+use super::run::Run;
+use super::shop::ADMINISTRATOR;
+use crate::assembly::{Assembly, Platform, Sandbox, Surroundings};
+
+/// The customers' mail, in the data folder.
+pub(crate) const MAILBOX: &str = "mailbox.mbox";
+
+/// Who listens to what.
+const SUBSCRIPTIONS: [(&str, &str); 3] = [
+    ("orders", "payments"),
+    ("orders", "notifications"),
+    ("payments", "orders"),
+];
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The running platform.
+pub(crate) struct Stage {
+    platform: Platform,
+    provider_url: String,
+    folder: PathBuf,
+}
+
+/// What the services counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// What came again and changed nothing.
+    pub(crate) duplicates: u64,
+    /// Attempts after the first.
+    pub(crate) retries: u64,
+}
+
+impl Stage {
+    /// Starts everything and waits until it is ready.
+    pub(crate) async fn set(run: &Run, folder: &Path, faults: &Faults) -> anyhow::Result<Self> {
+        let (port, provider_port) = run.ports;
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let provider_url = format!("http://{}", local(provider_port));
+        let surroundings = if run.faults {
+            faults.surroundings()
+        } else {
+            Surroundings::default()
+        };
+        let assembly = Assembly {
+            settings: settings(run, folder, local(port)),
+            identity: identity(run),
+            orders: commerce_orders::Config::default(),
+            payments: commerce_payments::Config::new(
+                Url::parse(&provider_url)?,
+                run.secrets.provider_api_key.clone().into(),
+                run.secrets.webhook.clone().into(),
+            ),
+            notifications: commerce_notifications::Config::default(),
+            sandbox: Some(Sandbox {
+                listen: local(provider_port),
+                config: commerce_provider_sandbox::Config::new(
+                    run.secrets.provider_api_key.clone().into(),
+                    Url::parse(&format!(
+                        "http://{}{}",
+                        local(port),
+                        commerce_payments::WEBHOOK_PATH
+                    ))?,
+                    run.secrets.webhook.clone().into(),
+                ),
+            }),
+        };
+        let platform = assembly.start(surroundings).await?;
+        let stage = Self {
+            platform,
+            provider_url,
+            folder: folder.to_owned(),
+        };
+        stage.wait_until_ready().await?;
+        Ok(stage)
+    }
+
+    /// Where the platform is.
+    pub(crate) fn url(&self) -> &str {
+        self.platform.services.url()
+    }
+
+    /// Where the provider is.
+    pub(crate) fn provider_url(&self) -> &str {
+        &self.provider_url
+    }
+
+    /// The bus that the services use.
+    pub(crate) fn bus(&self) -> &EventBus {
+        &self.platform.services.resources().bus
+    }
+
+    /// The customers' mail.
+    pub(crate) fn mailbox(&self) -> PathBuf {
+        self.folder.join(MAILBOX)
+    }
+
+    /// Whether orders are on their way, or events before any consumer.
+    pub(crate) async fn is_busy(&self, shop: &Client) -> anyhow::Result<bool> {
+        for state in ["CREATED", "CHECKOUT"] {
+            if collect::any_in_state(shop, state).await? {
+                return Ok(true);
+            }
+        }
+        for (topic, name) in SUBSCRIPTIONS {
+            if !self
+                .bus()
+                .backlog(&TopicName::new(topic)?, &SubscriptionName::new(name)?)
+                .await?
+                .is_drained()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Dead letters by topic and consumer.
+    pub(crate) async fn dead_letters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut dead = BTreeMap::new();
+        for (topic, name) in SUBSCRIPTIONS {
+            let backlog = self
+                .bus()
+                .backlog(&TopicName::new(topic)?, &SubscriptionName::new(name)?)
+                .await?;
+            dead.insert(format!("{name} of topic {topic}"), backlog.dead);
+        }
+        Ok(dead)
+    }
+
+    /// What consumers and payments counted since this process was started.
+    pub(crate) fn counted(&self, seen: &Seen) -> Counted {
+        let mut counted = Counted::default();
+        for (_, stats) in self.platform.services.consumers() {
+            counted.duplicates += stats.duplicates();
+            counted.retries += stats.retries();
+        }
+        let scraped = self
+            .platform
+            .services
+            .resources()
+            .metrics
+            .render()
+            .unwrap_or_default();
+        // The provider has two things to say about each payment; what it says more than that came again.
+        let webhooks = sum(
+            &scraped,
+            "payments_provider_reports_total",
+            "source=\"webhook\"",
+        ) - sum(
+            &scraped,
+            "payments_provider_reports_total",
+            "outcome=\"unknown\"",
+        );
+        counted.duplicates += webhooks.saturating_sub(2 * seen.payments.len() as u64);
+        counted.retries += sum(
+            &scraped,
+            "payments_provider_client_total",
+            "what=\"retries\"",
+        );
+        counted
+    }
+
+    /// Drains and ends everything.
+    pub(crate) async fn strike(self) {
+        if let Drained::TimedOut { unfinished } = self.platform.shutdown().await {
+            eprintln!(
+                "the drain took too long; unfinished: {}",
+                unfinished.join(", ")
+            );
+        }
+    }
+
+    async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let ready = Client::builder(&format!("{}/health/ready", self.url()))?
+            .retry(commerce_resilient_client::RetryPolicy::none())
+            .build()?;
+        let deadline = tokio::time::Instant::now() + READY_WITHIN;
+        loop {
+            match ready.entry().get::<serde_json::Value>().await {
+                Ok(_) => return Ok(()),
+                Err(error) if tokio::time::Instant::now() > deadline => {
+                    bail!("the platform was not ready within {READY_WITHIN:?}: {error}");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+fn settings(run: &Run, folder: &Path, listen: SocketAddr) -> Settings {
+    let mut settings = Settings::default();
+    settings.listen = listen;
+    settings.data = folder.to_owned();
+    settings.bus = run
+        .bus
+        .as_deref()
+        .map(commerce_host::settings::ConnectionUrl::new);
+    settings.store = run
+        .store
+        .as_deref()
+        .map(commerce_host::settings::ConnectionUrl::new);
+    // Several runs may share a broker or a database server.
+    settings.namespace = (run.bus.is_some() || run.store.is_some()).then(|| run.namespace());
+    settings
+}
+
+fn identity(run: &Run) -> commerce_identity::Config {
+    let mut config = commerce_identity::Config::default();
+    config.admin_client_id = ADMINISTRATOR.to_owned();
+    config.admin_client_secret = Some(run.secrets.administrator.clone().into());
+    config
+}
+
+/// Adds up the samples of a metric whose labels hold a text.
+fn sum(scraped: &str, metric: &str, label: &str) -> u64 {
+    scraped
+        .lines()
+        .filter(|line| line.starts_with(metric) && line.contains(label))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn samples_are_added_up_by_label() {
+        let scraped = "# HELP a_total x\na_total{b=\"1\",c=\"2\"} 3\na_total{b=\"1\"} 4\na_total{b=\"2\"} 5\nb_total{b=\"1\"} 6\n";
+        assert_eq!(sum(scraped, "a_total", "b=\"1\""), 7);
+    }
+}

@@ -1,0 +1,63 @@
+//! Signs webhooks as [Standard Webhooks](https://www.standardwebhooks.com/) asks.
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+/// A secret that signs.
+#[derive(Clone)]
+pub(crate) struct Signer(Hmac<Sha256>);
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signer")
+    }
+}
+
+impl Signer {
+    /// Reads `whsec_` and base64.
+    pub(crate) fn new(secret: &SecretString) -> anyhow::Result<Self> {
+        let wrong = "webhook_secret must be whsec_ and base64, such as whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0";
+        let text = secret
+            .expose_secret()
+            .strip_prefix("whsec_")
+            .context(wrong)?;
+        let key = STANDARD.decode(text).context(wrong)?;
+        Ok(Self(Hmac::new_from_slice(&key).context(wrong)?))
+    }
+
+    /// The header `webhook-signature`.
+    pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Signer;
+
+    /// The example of the specification's reference implementations.
+    #[test]
+    fn signs_as_the_reference_does() {
+        let signer = Signer::new(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        let signature = signer.sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn refuses_a_secret_of_another_kind() {
+        for secret in ["secret", "whsec_", "whsec_???"] {
+            let signer = Signer::new(&secret.into());
+            assert!(signer.is_err() || secret == "whsec_", "{secret}");
+        }
+    }
+}
