@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use commerce_event_bus::{EventBus, Message};
+use commerce_event_bus::{ErrorKind, EventBus, Message};
 use futures_util::future::BoxFuture;
 use tower::Service;
 
@@ -92,7 +92,14 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
             return Ok(());
         }
         for result in self.bus.publish_batch(messages).await {
-            result?;
+            match result {
+                Ok(_) => {}
+                // Too large, or unencodable: it will be so at every attempt.
+                Err(error) if error.error().kind() == ErrorKind::Message => {
+                    return Err(Failure::reject(error));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

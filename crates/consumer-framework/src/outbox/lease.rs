@@ -16,6 +16,7 @@ pub(super) struct Lease {
     holder: Uuid,
     duration: Duration,
     renew_at: Instant,
+    held: bool,
 }
 
 impl Lease {
@@ -25,6 +26,7 @@ impl Lease {
             holder: Uuid::now_v7(),
             duration,
             renew_at: Instant::now(),
+            held: false,
         }
     }
 
@@ -48,7 +50,13 @@ impl Lease {
             .bind(i64::try_from(self.duration.as_millis()).unwrap_or(i64::MAX / 2))
             .execute()
             .await?;
-        Ok(rows == 1)
+        self.held = rows == 1;
+        Ok(self.held)
+    }
+
+    /// Whether the lease was held when it was last looked at.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// When the lease is to be renewed, with two thirds of it left.

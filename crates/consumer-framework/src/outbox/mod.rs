@@ -12,6 +12,7 @@ mod entries;
 mod lanes;
 mod lease;
 mod relay;
+mod wave;
 
 use chrono::{DateTime, Utc};
 use commerce_event_bus::Message;

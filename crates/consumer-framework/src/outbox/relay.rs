@@ -1,15 +1,15 @@
 //! Publishes what the outbox holds.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use commerce_event_bus::{EventBus, Message};
+use commerce_event_bus::EventBus;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::entries::{self, Entry};
+use super::entries;
 use super::lanes::Lanes;
 use super::lease::Lease;
+use super::wave;
 use crate::backoff::Backoff;
 use crate::drained::Drained;
 use crate::failure::Failure;
@@ -80,7 +80,8 @@ impl Relay {
     }
 
     /// The pauses while the bus or the database is down, and for a key whose entry is refused (from
-    /// 100 ms to 15 s). There is no last attempt: nothing is dropped.
+    /// 100 ms to 15 s; while the bus is down at most a third of the lease, which is renewed between
+    /// two tries). There is no last attempt: nothing is dropped.
     pub fn retry(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -116,11 +117,9 @@ impl Relay {
     /// Stands by until the lease is free, then publishes; again and again.
     async fn work(&self, lease: &mut Lease, stop: &CancellationToken) -> Drained {
         let mut failures = 0;
+        let mut installed = false;
         loop {
-            let taken = match self.database.install().await {
-                Ok(()) => lease.take().await,
-                Err(error) => Err(error),
-            };
+            let taken = self.install_and_take(&mut installed, lease).await;
             let pause = match taken {
                 Ok(true) => {
                     tracing::debug!("outbox relay active");
@@ -146,6 +145,18 @@ impl Relay {
             }
             pause_for(pause, stop).await;
         }
+    }
+
+    async fn install_and_take(
+        &self,
+        installed: &mut bool,
+        lease: &mut Lease,
+    ) -> Result<bool, Error> {
+        if !*installed {
+            self.database.install().await?;
+            *installed = true;
+        }
+        lease.take().await
     }
 
     /// Publishes for as long as the lease holds; `None` when it is lost.
@@ -208,7 +219,10 @@ impl Relay {
         lease: &mut Lease,
         lanes: &mut Lanes,
     ) -> Result<Option<Round>, Error> {
-        if lease.renew_at() <= Instant::now() && !lease.take().await? {
+        if lease.renew_at() <= Instant::now() {
+            lease.take().await?;
+        }
+        if !lease.is_held() {
             return Ok(None);
         }
         let blocked = lanes.blocked(Instant::now());
@@ -217,9 +231,10 @@ impl Relay {
             return Ok(Some(Round::Idle));
         }
         let mut round = Round::Progress;
-        while !page.is_empty() {
-            let wave = first_of_each_lane(&mut page);
-            let outcome = self.publish(wave, lease).await;
+        // A lease that was lost during a wave ends the page there.
+        while !page.is_empty() && lease.is_held() {
+            let wave = wave::first_of_each_lane(&mut page);
+            let outcome = wave::publish(&self.bus, wave, lease).await;
             entries::delete(&self.database, &outcome.confirmed).await?;
             for lane in &outcome.confirmed_lanes {
                 lanes.succeeded(lane);
@@ -238,95 +253,6 @@ impl Relay {
         }
         Ok(Some(round))
     }
-
-    /// Publishes entries of different lanes, and keeps the lease meanwhile.
-    async fn publish(&self, wave: Vec<Entry>, lease: &mut Lease) -> Outcome {
-        let mut outcome = Outcome::default();
-        let mut sent = Vec::with_capacity(wave.len());
-        let mut messages: Vec<Message> = Vec::with_capacity(wave.len());
-        for entry in wave {
-            match entry.message {
-                Ok(message) => {
-                    messages.push(message);
-                    sent.push((entry.position, entry.lane));
-                }
-                Err(reason) => {
-                    let position = entry.position;
-                    tracing::error!(
-                        position,
-                        reason,
-                        "an outbox entry cannot be read and holds its key back"
-                    );
-                    outcome.refused.push((entry.lane, false));
-                }
-            }
-        }
-        let publishing = self.bus.publish_batch(messages);
-        tokio::pin!(publishing);
-        let results = loop {
-            tokio::select! {
-                results = &mut publishing => break results,
-                () = sleep_until(lease.renew_at()) => {
-                    // What comes of it is seen at the next renewal; the batch is on its way either way.
-                    if let Err(error) = lease.take().await {
-                        tracing::warn!(error = Failure::from(error).reason(), "lease not renewed");
-                    }
-                }
-            }
-        };
-        let mut results = results.into_iter();
-        for (position, lane) in sent {
-            match results.next() {
-                Some(Ok(_)) => {
-                    outcome.confirmed.push(position);
-                    outcome.confirmed_lanes.push(lane);
-                }
-                Some(Err(error)) => {
-                    let retryable = error.is_retryable();
-                    if retryable {
-                        tracing::warn!(position, %error, "an outbox entry was not accepted");
-                    } else {
-                        tracing::error!(position, %error, "an outbox entry is refused and holds its key back");
-                    }
-                    outcome.refused.push((lane, retryable));
-                }
-                None => outcome.refused.push((lane, true)),
-            }
-        }
-        outcome
-    }
-}
-
-/// What came of publishing one wave.
-#[derive(Default)]
-struct Outcome {
-    confirmed: Vec<i64>,
-    confirmed_lanes: Vec<String>,
-    /// The lanes whose entry was refused, and whether trying again may help.
-    refused: Vec<(String, bool)>,
-}
-
-impl Outcome {
-    /// Nothing was taken, and everything might be taken later: no lane is to blame.
-    fn is_bus_down(&self) -> bool {
-        self.confirmed.is_empty() && self.refused.iter().all(|(_, retryable)| *retryable)
-    }
-}
-
-/// Takes the first entry of each lane out of the page. Two entries of a lane are never in one batch:
-/// the bus may accept the second and refuse the first.
-fn first_of_each_lane(page: &mut Vec<Entry>) -> Vec<Entry> {
-    let mut seen = HashSet::new();
-    let (mut wave, mut rest) = (Vec::new(), Vec::new());
-    for entry in page.drain(..) {
-        if seen.insert(entry.lane.clone()) {
-            wave.push(entry);
-        } else {
-            rest.push(entry);
-        }
-    }
-    *page = rest;
-    wave
 }
 
 /// Waits; the end of the wait is brought forward, once, by the order to stop.

@@ -22,14 +22,15 @@ impl Place {
 
     /// `None` where no PostgreSQL was promised; under `CI=true` it must be there.
     pub(crate) fn postgres() -> Option<Self> {
-        let Ok(url) = std::env::var("DATABASE_URL") else {
+        let url = std::env::var("DATABASE_URL").unwrap_or_default();
+        if url.is_empty() {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
                 "DATABASE_URL is not set, and CI=true promises a PostgreSQL"
             );
             println!("skipped: DATABASE_URL is not set");
             return None;
-        };
+        }
         Some(Self {
             url,
             schema: format!("case_{}", Uuid::now_v7().simple()),

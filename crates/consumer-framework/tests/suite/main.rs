@@ -1,14 +1,17 @@
 //! What the crate promises, tried on real databases and on the bus in memory.
 
 mod broken_bus;
-mod consumer;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[macro_use]
 mod databases;
+mod handlers;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod inbox;
+mod intake;
+mod log;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod outbox;
+mod retries;
 mod runner;
 mod shop;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
