@@ -2,7 +2,6 @@
 
 use commerce_contracts::commerce::OrderCreated;
 use commerce_host::testing::Tokens;
-use commerce_orders::permissions::{CHECK_OUT_ORDER, CREATE_ORDER, READ_ORDER};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,10 +34,9 @@ async fn what_is_not_json_is_refused() {
         "",
         "{",
         "order",
-        &good[1..],
+        &good[..good.len() - 1],
         &format!("{good}{good}"),
         "\u{0}",
-        "[]]",
     ] {
         problem(
             post("application/json", body.to_owned()).await.unwrap(),
@@ -177,7 +175,7 @@ async fn orders_that_are_too_large_are_refused() {
 async fn who_is_not_known_or_not_allowed_does_nothing() {
     let shop = Shop::open().await;
     let body = new_order(Uuid::now_v7());
-    let create = CREATE_ORDER.as_str();
+    let create = "orders.order.create";
     let post = |token: String| {
         shop.anonymous(Method::POST, "/orders")
             .bearer_auth(token)
@@ -221,7 +219,7 @@ async fn who_is_not_known_or_not_allowed_does_nothing() {
         .unwrap();
     problem(missing, 401).await;
 
-    let other = [READ_ORDER.as_str(), CHECK_OUT_ORDER.as_str()];
+    let other = ["orders.order.read", "orders.order.checkout"];
     let forbidden = problem(
         post(shop.tokens.token(shop.organization, &other).unwrap())
             .await

@@ -9,13 +9,20 @@ use commerce_event_bus::{
 };
 use commerce_host::testing::{self, Scratch, Tokens};
 use commerce_host::{Host, Running};
-use commerce_orders::permissions::{CANCEL_ORDER, CHECK_OUT_ORDER, CREATE_ORDER, READ_ORDER};
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Longer than anything takes; what takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What somebody needs who may do everything here.
+pub(crate) const EVERYTHING: [&str; 4] = [
+    "orders.order.create",
+    "orders.order.read",
+    "orders.order.checkout",
+    "orders.order.cancel",
+];
 
 /// The service, somebody who may do everything in it, and an ear on topic `orders`.
 pub(crate) struct Shop {
@@ -50,9 +57,7 @@ impl Shop {
             .unwrap();
         let running = Host::new(resources).mount(service).start().await.unwrap();
         let organization = Uuid::now_v7();
-        let everything = [&CREATE_ORDER, &READ_ORDER, &CHECK_OUT_ORDER, &CANCEL_ORDER]
-            .map(|permission| permission.as_str());
-        let token = tokens.token(organization, &everything).unwrap();
+        let token = tokens.token(organization, &EVERYTHING).unwrap();
         // A test wants to see a redirect, not to follow it.
         let client = Client::builder()
             .redirect(redirect::Policy::none())
