@@ -9,7 +9,7 @@ pub(crate) fn jittered(duration: Duration) -> Duration {
     let mut random = [0];
     // Without randomness there is no spreading, which is not worth failing for.
     let _ = rand::fill(&mut random);
-    duration - duration.mul_f64(f64::from(random[0]) / f64::from(u8::MAX) / 10.0)
+    duration.mul_f64(1.0 - f64::from(random[0]) / f64::from(u8::MAX) / 10.0)
 }
 
 #[cfg(test)]

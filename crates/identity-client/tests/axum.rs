@@ -88,10 +88,10 @@ async fn who_has_a_good_token_passes() {
 
 #[tokio::test]
 async fn the_others_get_a_problem_document_and_a_challenge_without_reasons() {
-    let (key, forger) = (Key::new("k1"), Key::new("k1"));
+    let (key, stranger) = (Key::new("k1"), Key::new("k1"));
     let verifier = builder(&key).build().unwrap();
     let good = format!("Bearer {}", key.token(&claims()));
-    let forged = format!("Bearer {}", forger.token(&claims()));
+    let forged = format!("Bearer {}", stranger.token(&claims()));
     let mut ended = claims();
     ended["exp"] = json!(1);
     let ended = format!("Bearer {}", key.token(&ended));

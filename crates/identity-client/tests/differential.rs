@@ -100,11 +100,8 @@ proptest! {
     ) {
         let both = &*BOTH;
         // Written by hand, so that members can occur twice.
-        let head: String = header.iter().map(|(name, value)| format!(r#","{name}":{value}"#)).collect();
-        let head = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"k1"{head}}}"#);
-        let more: String = extra.iter().map(|(name, value)| format!(r#","{name}":{value}"#)).collect();
-        let body = claims().to_string();
-        let body = format!("{}{more}}}", body.strip_suffix('}').unwrap());
+        let head = with_members(r#"{"alg":"ES256","typ":"at+jwt","kid":"k1"}"#, &header);
+        let body = with_members(&claims().to_string(), &extra);
         let token = both.key.sign(&head, &body);
         if both.ours(&token).is_ok() {
             prop_assert!(both.theirs(&token), "{} {}", head, body);
@@ -118,6 +115,14 @@ proptest! {
         both.ours(&format!("{}.{}.{}", base64url(&header), base64url(&claims), base64url(&text))).unwrap_err();
         both.ours(&both.key.sign(&both.key.header(), &claims)).unwrap_err();
     }
+}
+
+fn with_members(object: &str, members: &[(&str, String)]) -> String {
+    let mut text = object.strip_suffix('}').unwrap().to_owned();
+    for (name, value) in members {
+        text.extend([",\"", name, "\":", value]);
+    }
+    text + "}"
 }
 
 /// Values as they might stand in a header or in claims.

@@ -202,7 +202,7 @@ async fn an_issuer_with_a_path_is_discovered_below_it() {
 async fn a_slow_issuer_does_not_hold_its_callers_for_ever() {
     let (server, key) = (MockServer::start().await, Key::new("k1"));
     Mock::given(path("/keys"))
-        .respond_with(ResponseTemplate::new(200).set_delay(Duration::from_secs(60)))
+        .respond_with(ResponseTemplate::new(200).set_delay(Duration::from_mins(1)))
         .mount(&server)
         .await;
     let verifier = Verifier::builder(server.uri(), AUDIENCE)

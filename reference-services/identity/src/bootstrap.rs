@@ -36,10 +36,17 @@ impl AdminCredentials {
             client_secret: String,
         }
         let path = data.join(Self::FILE);
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let File { client_id, client_secret } =
-            serde_json::from_slice(&text).with_context(|| format!("{} is not what was written", path.display()))?;
-        Ok(Self { client_id, client_secret: client_secret.into() })
+        let text =
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let File {
+            client_id,
+            client_secret,
+        } = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not what was written", path.display()))?;
+        Ok(Self {
+            client_id,
+            client_secret: client_secret.into(),
+        })
     }
 
     /// Writes the file whole or not at all: a crash leaves no half of it.
@@ -65,7 +72,12 @@ impl AdminCredentials {
 }
 
 /// Sees to it that the administrator's client exists, with the secret of the settings or with one of our making.
-pub(crate) async fn ensure_admin(config: &Config, database: &Database, data: &Path, issuer: &str) -> anyhow::Result<()> {
+pub(crate) async fn ensure_admin(
+    config: &Config,
+    database: &Database,
+    data: &Path,
+    issuer: &str,
+) -> anyhow::Result<()> {
     let client_id = &config.admin_client_id;
     let given = config.admin_client_secret.clone();
     let secret = given.clone().map_or_else(secret::generate, Ok)?;
@@ -95,15 +107,21 @@ pub(crate) async fn ensure_admin(config: &Config, database: &Database, data: &Pa
                 .execute()
                 .await?;
             if kept == 0 {
-                bail!("the client `{client_id}` belongs to an organization; give another identity.admin_client_id");
+                bail!(
+                    "the client `{client_id}` belongs to an organization; give another identity.admin_client_id"
+                );
             }
         }
         (_, None) => {
-            let credentials = AdminCredentials { client_id: client_id.clone(), client_secret: secret };
+            let credentials = AdminCredentials {
+                client_id: client_id.clone(),
+                client_secret: secret,
+            };
             let (data, token_url) = (data.to_owned(), format!("{issuer}/oauth/token"));
             // Before the commit: a secret that is in the database and nowhere else would be lost for good. After a crash
             // in between, the next start makes another and writes it over this one.
-            let path = tokio::task::spawn_blocking(move || credentials.write(&data, &token_url)).await??;
+            let path =
+                tokio::task::spawn_blocking(move || credentials.write(&data, &token_url)).await??;
             tracing::info!(client_id, file = %path.display(), "the administrator's client was made; its secret is in the file");
         }
         (_, Some(_)) => tracing::info!(client_id, "the administrator's client was made"),

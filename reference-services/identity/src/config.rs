@@ -89,10 +89,14 @@ fn token_life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D:
     if (Duration::from_secs(1)..=LONGEST_TOKEN_LIFE).contains(&life) {
         Ok(life)
     } else {
-        Err(D::Error::custom("a token lives at least 1s and at most 1h; right would be 5m"))
+        Err(D::Error::custom(
+            "a token lives at least 1s and at most 1h; right would be 5m",
+        ))
     }
 }
 
-fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     commerce_host::settings::secret(deserializer).map(Some)
 }

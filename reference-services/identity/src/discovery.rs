@@ -60,10 +60,22 @@ fn metadata(identity: &Identity) -> Response {
         response_types_supported: [],
         subject_types_supported: ["public"],
         id_token_signing_alg_values_supported: ["ES256"],
-        scopes_supported: identity.roles.every_permission().iter().map(ToString::to_string).collect(),
+        scopes_supported: identity
+            .roles
+            .every_permission()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         service_documentation: format!("{issuer}/docs/"),
     };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))], Json(metadata)).into_response()
+    (
+        [(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=300"),
+        )],
+        Json(metadata),
+    )
+        .into_response()
 }
 
 /// A set of public keys (RFC 7517).
@@ -77,7 +89,12 @@ struct KeySet {
 /// they signed may live.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "discovery", responses((status = 200, body = KeySet)))]
 async fn jwks(State(identity): State<Identity>) -> Response {
-    let keys = identity.keys.published().iter().map(|key| key.jwk.clone()).collect();
+    let keys = identity
+        .keys
+        .published()
+        .iter()
+        .map(|key| key.jwk.clone())
+        .collect();
     let caching = format!("public, max-age={}", identity.keys.cache_for.as_secs());
     ([(header::CACHE_CONTROL, caching)], Json(KeySet { keys })).into_response()
 }

@@ -76,5 +76,7 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
         .link("openid-configuration", "/.well-known/openid-configuration")
         .link("organizations", "/organizations{?cursor,limit}")
         .link("signing-keys", "/signing-keys")
-        .task("signing-keys", move |shutdown| Arc::clone(&keys).run(shutdown)))
+        .task("signing-keys", move |shutdown| {
+            Arc::clone(&keys).run(shutdown)
+        }))
 }

@@ -29,7 +29,9 @@ impl Page {
         match self.limit {
             None => Ok(USUAL),
             Some(limit @ 1..=MOST) => Ok(limit),
-            Some(_) => Err(Problem::bad_request(format!("limit must be a number from 1 to {MOST}"))),
+            Some(_) => Err(Problem::bad_request(format!(
+                "limit must be a number from 1 to {MOST}"
+            ))),
         }
     }
 }
@@ -45,7 +47,10 @@ pub(crate) fn show<Row, State: Serialize + Send + Sync + 'static>(
     let limit = limit as usize;
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| format!("{path}?cursor={}&limit={limit}", cursor(last)));
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|last| format!("{path}?cursor={}&limit={limit}", cursor(last)));
     Resource::new(serde_json::Map::new())
         .link("self", path)
         .link_if("next", next)
@@ -56,6 +61,8 @@ pub(crate) fn show<Row, State: Serialize + Send + Sync + 'static>(
 pub(crate) fn uuid(page: &Page) -> Result<uuid::Uuid, Problem> {
     match page.cursor() {
         None => Ok(uuid::Uuid::nil()),
-        Some(cursor) => cursor.parse().map_err(|_| Problem::bad_request("this cursor was not taken from a next link")),
+        Some(cursor) => cursor
+            .parse()
+            .map_err(|_| Problem::bad_request("this cursor was not taken from a next link")),
     }
 }

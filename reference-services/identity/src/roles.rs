@@ -10,20 +10,34 @@ use commerce_identity_client::{Permission, Permissions, Principal};
 use http::StatusCode;
 
 use crate::permissions::{
-    CLIENT_CREATE, CLIENT_DELETE, CLIENT_READ, ORGANIZATION_CREATE, ORGANIZATION_READ, SIGNING_KEY_READ,
-    SIGNING_KEY_ROTATE, USER_CREATE, USER_READ,
+    CLIENT_CREATE, CLIENT_DELETE, CLIENT_READ, ORGANIZATION_CREATE, ORGANIZATION_READ,
+    SIGNING_KEY_READ, SIGNING_KEY_ROTATE, USER_CREATE, USER_READ,
 };
 
 /// Of the platform itself: every permission, and not for clients of an organization.
 pub(crate) const OPERATOR: &str = "operator";
 
 /// Sees what happens in an organization.
-const VIEWER: &[&str] = &["orders.order.read", "payments.payment.read", "notifications.notification.read"];
+const VIEWER: &[&str] = &[
+    "orders.order.read",
+    "payments.payment.read",
+    "notifications.notification.read",
+];
 /// Runs a shop: what viewers see, and orders from beginning to end.
-const SHOP: &[&str] = &["orders.order.create", "orders.order.checkout", "orders.order.cancel"];
+const SHOP: &[&str] = &[
+    "orders.order.create",
+    "orders.order.checkout",
+    "orders.order.cancel",
+];
 /// Runs an organization: what shops do, and who may do it.
-const ADMIN: [Permission; 6] =
-    [ORGANIZATION_READ, CLIENT_CREATE, CLIENT_READ, CLIENT_DELETE, USER_CREATE, USER_READ];
+const ADMIN: [Permission; 6] = [
+    ORGANIZATION_READ,
+    CLIENT_CREATE,
+    CLIENT_READ,
+    CLIENT_DELETE,
+    USER_CREATE,
+    USER_READ,
+];
 const OPERATOR_ONLY: [Permission; 3] = [ORGANIZATION_CREATE, SIGNING_KEY_READ, SIGNING_KEY_ROTATE];
 
 /// More roles than this make no sense for one client or user.
@@ -36,23 +50,42 @@ pub(crate) struct Roles(BTreeMap<String, Permissions>);
 impl Roles {
     /// The built-in roles, and those of the settings beside them or in place of them.
     pub(crate) fn with(more: &BTreeMap<String, Vec<Permission>>) -> Self {
-        let names = |names: &[&'static str]| names.iter().map(|name| Permission::from_static(name)).collect::<Vec<_>>();
+        let names = |names: &[&'static str]| {
+            names
+                .iter()
+                .map(|name| Permission::from_static(name))
+                .collect::<Vec<_>>()
+        };
         let viewer = names(VIEWER);
         let shop = [viewer.clone(), names(SHOP)].concat();
         let admin = [shop.clone(), ADMIN.to_vec()].concat();
-        let mut roles: BTreeMap<String, Permissions> = [("viewer", viewer), ("shop", shop), ("admin", admin)]
-            .into_iter()
-            .map(|(name, permissions)| (name.to_owned(), permissions.into()))
+        let mut roles: BTreeMap<String, Permissions> =
+            [("viewer", viewer), ("shop", shop), ("admin", admin)]
+                .into_iter()
+                .map(|(name, permissions)| (name.to_owned(), permissions.into()))
+                .collect();
+        roles.extend(
+            more.iter()
+                .map(|(name, permissions)| (name.clone(), permissions.clone().into())),
+        );
+        let every = roles
+            .values()
+            .flatten()
+            .cloned()
+            .chain(OPERATOR_ONLY)
             .collect();
-        roles.extend(more.iter().map(|(name, permissions)| (name.clone(), permissions.clone().into())));
-        let every = roles.values().flatten().cloned().chain(OPERATOR_ONLY).collect();
         roles.insert(OPERATOR.to_owned(), every);
         Self(roles)
     }
 
     /// What roles permit together. A role that has been taken out of the settings permits nothing.
     pub(crate) fn permissions(&self, roles: &[String]) -> Permissions {
-        roles.iter().filter_map(|role| self.0.get(role)).flatten().cloned().collect()
+        roles
+            .iter()
+            .filter_map(|role| self.0.get(role))
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// All permissions there are.
@@ -62,16 +95,24 @@ impl Roles {
 
     /// Checks that roles can be given to somebody in an organization, by this principal: nobody gives what he does not
     /// have.
-    pub(crate) fn check_grant(&self, principal: &Principal, roles: &[String]) -> Result<(), Problem> {
+    pub(crate) fn check_grant(
+        &self,
+        principal: &Principal,
+        roles: &[String],
+    ) -> Result<(), Problem> {
         if roles.is_empty() || roles.len() > MOST_ROLES {
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
-                .at("/roles", format!("expected one to {MOST_ROLES} of: {}", self.offered())));
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).at(
+                "/roles",
+                format!("expected one to {MOST_ROLES} of: {}", self.offered()),
+            ));
         }
         for (index, role) in roles.iter().enumerate() {
             let known = self.0.get(role).filter(|_| role != OPERATOR);
             let Some(permissions) = known else {
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
-                    .at(format!("/roles/{index}"), format!("expected one of: {}", self.offered())));
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).at(
+                    format!("/roles/{index}"),
+                    format!("expected one of: {}", self.offered()),
+                ));
             };
             if !principal.permissions.contains_all(permissions) {
                 return Err(Problem::forbidden(format!(
@@ -83,14 +124,21 @@ impl Roles {
     }
 
     fn offered(&self) -> String {
-        self.0.keys().map(String::as_str).filter(|name| *name != OPERATOR).collect::<Vec<_>>().join(", ")
+        self.0
+            .keys()
+            .map(String::as_str)
+            .filter(|name| *name != OPERATOR)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
 pub(crate) fn is_role_name(name: &str) -> bool {
     name.len() <= 50
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -103,10 +151,22 @@ mod tests {
 
     #[test]
     fn each_role_permits_what_the_lesser_ones_do() {
-        let (viewer, shop, admin, operator) =
-            (permissions("viewer"), permissions("shop"), permissions("admin"), permissions(OPERATOR));
-        assert!(shop.contains_all(&viewer) && admin.contains_all(&shop) && operator.contains_all(&admin));
-        assert!(!viewer.contains_all(&shop) && !shop.contains_all(&admin) && !admin.contains_all(&operator));
+        let (viewer, shop, admin, operator) = (
+            permissions("viewer"),
+            permissions("shop"),
+            permissions("admin"),
+            permissions(OPERATOR),
+        );
+        assert!(
+            shop.contains_all(&viewer)
+                && admin.contains_all(&shop)
+                && operator.contains_all(&admin)
+        );
+        assert!(
+            !viewer.contains_all(&shop)
+                && !shop.contains_all(&admin)
+                && !admin.contains_all(&operator)
+        );
         assert!(!admin.contains(&ORGANIZATION_CREATE) && !admin.contains(&SIGNING_KEY_ROTATE));
         assert!(permissions("unheard-of").is_empty());
     }
@@ -115,10 +175,16 @@ mod tests {
     fn settings_add_roles_and_replace_them() {
         let read = Permission::from_static("orders.order.read");
         let pack = Permission::from_static("logistics.parcel.pack");
-        let more = BTreeMap::from([("packer".into(), vec![read.clone(), pack.clone()]), ("shop".into(), vec![read])]);
+        let more = BTreeMap::from([
+            ("packer".into(), vec![read.clone(), pack.clone()]),
+            ("shop".into(), vec![read]),
+        ]);
         let roles = Roles::with(&more);
         assert_eq!(roles.permissions(&["packer".into()]).len(), 2);
         assert_eq!(roles.permissions(&["shop".into()]).len(), 1);
-        assert!(roles.permissions(&[OPERATOR.into()]).contains(&pack), "operators may do everything");
+        assert!(
+            roles.permissions(&[OPERATOR.into()]).contains(&pack),
+            "operators may do everything"
+        );
     }
 }

@@ -8,7 +8,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 
 /// What a secret chosen by somebody else must be like.
-pub(crate) const RULE: &str = "32 to 200 random letters, digits, '-', '.' and '_', such as `openssl rand -hex 32` makes";
+pub(crate) const RULE: &str =
+    "32 to 200 random letters, digits, '-', '.' and '_', such as `openssl rand -hex 32` makes";
 
 /// A new secret. The prefix lets scanners of source code recognise one that was committed.
 pub(crate) fn generate() -> anyhow::Result<SecretString> {
@@ -21,12 +22,16 @@ pub(crate) fn generate() -> anyhow::Result<SecretString> {
 /// encoding it (RFC 6749, section 2.3.1).
 pub(crate) fn is_strong_enough(secret: &str) -> bool {
     (32..=200).contains(&secret.len())
-        && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        && secret
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// What is kept of a secret.
 pub(crate) fn digest_of(secret: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, secret.as_bytes()).as_ref().to_vec()
+    digest::digest(&digest::SHA256, secret.as_bytes())
+        .as_ref()
+        .to_vec()
 }
 
 /// Whether it is the secret that the digest was made of. Takes as long whatever the answer.
@@ -46,8 +51,16 @@ mod tests {
         let (one, other) = (one.expose_secret(), other.expose_secret());
         assert!(is_strong_enough(one) && one != other);
         assert!(matches(one, &digest_of(one)));
-        assert!(!matches(other, &digest_of(one)) && !matches("", &digest_of(one)) && !matches(one, &[]));
-        for weak in ["", "hunter2", &"a".repeat(31), &format!("{}+", "a".repeat(40)), &"a".repeat(201)] {
+        assert!(
+            !matches(other, &digest_of(one)) && !matches("", &digest_of(one)) && !matches(one, &[])
+        );
+        for weak in [
+            "",
+            "hunter2",
+            &"a".repeat(31),
+            &format!("{}+", "a".repeat(40)),
+            &"a".repeat(201),
+        ] {
             assert!(!is_strong_enough(weak), "{weak}");
         }
     }

@@ -18,6 +18,10 @@ pub(crate) struct Header {
 }
 
 #[derive(Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each member that must not be there"
+)]
 struct Raw {
     #[serde(default)]
     alg: String,

@@ -145,7 +145,7 @@ impl Held {
             obtained,
             // Well before the end, so that a short outage of the issuer goes unnoticed.
             refresh: obtained + jittered(life * 3 / 4),
-            end: obtained + (life - MARGIN.min(life / 4)),
+            end: obtained + life.saturating_sub(MARGIN.min(life / 4)),
         }
     }
 }

@@ -14,5 +14,7 @@ pub(crate) const CLIENT_ID_RULE: &str =
 pub(crate) fn is_client_id(text: &str) -> bool {
     (3..=100).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte))
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte)
+        })
 }

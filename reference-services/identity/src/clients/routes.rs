@@ -87,10 +87,20 @@ async fn create(
         return Err(Problem::conflict("a client of this id exists already"));
     }
     let path = path(&client);
-    let client = ClientWithSecret { client, client_secret: secret.expose_secret().to_owned() };
-    let headers =
-        [(header::LOCATION, path.clone()), (header::CACHE_CONTROL, "no-store".to_owned())];
-    Ok((StatusCode::CREATED, headers, Resource::new(client).link("self", path)).into_response())
+    let client = ClientWithSecret {
+        client,
+        client_secret: secret.expose_secret().to_owned(),
+    };
+    let headers = [
+        (header::LOCATION, path.clone()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((
+        StatusCode::CREATED,
+        headers,
+        Resource::new(client).link("self", path),
+    )
+        .into_response())
 }
 
 /// The clients of an organization.
@@ -111,7 +121,10 @@ async fn list(
     let rows = store::list(&identity.database, organization_id, after, limit + 1).await?;
     let place = format!("/organizations/{organization_id}/clients");
     let cursor = |row: &Client| row.client_id.clone();
-    Ok(page::show((&place, "clients"), limit, rows, cursor, |row| show(&principal, row)).into_response())
+    Ok(page::show((&place, "clients"), limit, rows, cursor, |row| {
+        show(&principal, row)
+    })
+    .into_response())
 }
 
 /// One client.
@@ -142,9 +155,10 @@ async fn delete(
     Path((organization_id, client_id)): Path<(Uuid, String)>,
 ) -> Result<StatusCode, Problem> {
     require_member(&identity, &principal, &CLIENT_DELETE, organization_id).await?;
-    match store::delete(&identity.database, organization_id, &client_id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(no_such_client()),
+    if store::delete(&identity.database, organization_id, &client_id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(no_such_client())
     }
 }
 
@@ -153,11 +167,19 @@ fn no_such_client() -> Problem {
 }
 
 fn path(client: &Client) -> String {
-    format!("/organizations/{}/clients/{}", client.organization_id, client.client_id)
+    format!(
+        "/organizations/{}/clients/{}",
+        client.organization_id, client.client_id
+    )
 }
 
 fn show(principal: &Principal, client: Client) -> Resource<Client> {
     let path = path(&client);
-    let delete = principal.permissions.contains(&CLIENT_DELETE).then(|| path.clone());
-    Resource::new(client).link_if("delete", delete).link("self", path)
+    let delete = principal
+        .permissions
+        .contains(&CLIENT_DELETE)
+        .then(|| path.clone());
+    Resource::new(client)
+        .link_if("delete", delete)
+        .link("self", path)
 }

@@ -10,6 +10,10 @@ use uuid::Uuid;
 
 /// A client, without its secret.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the columns, and those on the wire"
+)]
 pub(crate) struct Client {
     pub(super) client_id: String,
     pub(super) organization_id: Uuid,
@@ -28,7 +32,11 @@ pub(crate) struct Credentials {
 }
 
 /// Adds a client. Tells whether its id was free.
-pub(super) async fn insert(database: &Database, client: &Client, secret_digest: Vec<u8>) -> Result<bool, Error> {
+pub(super) async fn insert(
+    database: &Database,
+    client: &Client,
+    secret_digest: Vec<u8>,
+) -> Result<bool, Error> {
     let inserted = database
         .query(
             "INSERT INTO clients (client_id, organization_id, name, roles, secret_digest, created_at)
@@ -45,7 +53,11 @@ pub(super) async fn insert(database: &Database, client: &Client, secret_digest: 
     Ok(inserted == 1)
 }
 
-pub(super) async fn find(database: &Database, organization: Uuid, client_id: &str) -> Result<Option<Client>, Error> {
+pub(super) async fn find(
+    database: &Database,
+    organization: Uuid,
+    client_id: &str,
+) -> Result<Option<Client>, Error> {
     database
         .query(
             "SELECT client_id, organization_id, name, roles, created_at FROM clients
@@ -77,7 +89,11 @@ pub(super) async fn list(
 }
 
 /// Takes a client away. Tells whether it was there.
-pub(super) async fn delete(database: &Database, organization: Uuid, client_id: &str) -> Result<bool, Error> {
+pub(super) async fn delete(
+    database: &Database,
+    organization: Uuid,
+    client_id: &str,
+) -> Result<bool, Error> {
     let deleted = database
         .query("DELETE FROM clients WHERE organization_id = $1 AND client_id = $2")
         .bind(organization)
@@ -88,7 +104,10 @@ pub(super) async fn delete(database: &Database, organization: Uuid, client_id: &
 }
 
 /// Any client of the platform, by its id.
-pub(crate) async fn credentials(database: &Database, client_id: &str) -> Result<Option<Credentials>, Error> {
+pub(crate) async fn credentials(
+    database: &Database,
+    client_id: &str,
+) -> Result<Option<Credentials>, Error> {
     database
         .query("SELECT organization_id, roles, secret_digest FROM clients WHERE client_id = $1")
         .bind(client_id)

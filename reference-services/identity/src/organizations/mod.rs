@@ -11,10 +11,15 @@ pub(crate) use self::routes::routes;
 use crate::Identity;
 
 /// Insists on a permission and on acting for the platform itself, not for an organization.
-pub(crate) fn require_operator(principal: &Principal, permission: &Permission) -> Result<(), Problem> {
+pub(crate) fn require_operator(
+    principal: &Principal,
+    permission: &Permission,
+) -> Result<(), Problem> {
     principal.require(permission)?;
     if principal.organization.is_some() {
-        return Err(Problem::forbidden("this is done for the whole platform, not by an organization"));
+        return Err(Problem::forbidden(
+            "this is done for the whole platform, not by an organization",
+        ));
     }
     Ok(())
 }
@@ -29,11 +34,14 @@ pub(crate) async fn require_member(
     organization_id: Uuid,
 ) -> Result<store::Organization, Problem> {
     principal.require(permission)?;
-    let organization = match principal.acts_for(organization_id) {
-        true => store::find(&identity.database, organization_id).await?,
-        false => None,
+    let organization = if principal.acts_for(organization_id) {
+        store::find(&identity.database, organization_id).await?
+    } else {
+        None
     };
-    organization.ok_or_else(|| Problem::not_found("there is no such organization, or none that you act for"))
+    organization.ok_or_else(|| {
+        Problem::not_found("there is no such organization, or none that you act for")
+    })
 }
 
 /// A name as people write them: not empty, not endless, on one line. Returns it without spaces around it.

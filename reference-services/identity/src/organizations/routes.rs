@@ -20,7 +20,10 @@ use crate::page::{self, Page};
 use crate::permissions::{CLIENT_READ, ORGANIZATION_CREATE, ORGANIZATION_READ, USER_READ};
 
 pub(crate) fn routes(identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read)).with_state(identity.clone())
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read))
+        .with_state(identity.clone())
 }
 
 /// A new organization.
@@ -56,7 +59,12 @@ async fn create(
     };
     let location = (header::LOCATION, path(organization.organization_id));
     if store::insert(&identity.database, &organization).await? {
-        Ok((StatusCode::CREATED, [location], show(&principal, organization)).into_response())
+        Ok((
+            StatusCode::CREATED,
+            [location],
+            show(&principal, organization),
+        )
+            .into_response())
     } else {
         Ok((StatusCode::SEE_OTHER, [location]).into_response())
     }
@@ -92,7 +100,8 @@ async fn read(
     principal: Principal,
     Path(organization_id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    let organization = require_member(&identity, &principal, &ORGANIZATION_READ, organization_id).await?;
+    let organization =
+        require_member(&identity, &principal, &ORGANIZATION_READ, organization_id).await?;
     Ok(show(&principal, organization).into_response())
 }
 
@@ -102,8 +111,16 @@ fn path(organization_id: Uuid) -> String {
 
 fn show(principal: &Principal, organization: Organization) -> Resource<Organization> {
     let path = path(organization.organization_id);
-    let offered = |permission: &Permission, rest: &str| principal.permissions.contains(permission).then(|| format!("{path}{rest}"));
+    let offered = |permission: &Permission, rest: &str| {
+        principal
+            .permissions
+            .contains(permission)
+            .then(|| format!("{path}{rest}"))
+    };
     let clients = offered(&CLIENT_READ, "/clients{?cursor,limit}");
     let users = offered(&USER_READ, "/users{?cursor,limit}");
-    Resource::new(organization).link_if("clients", clients).link_if("users", users).link("self", path)
+    Resource::new(organization)
+        .link_if("clients", clients)
+        .link_if("users", users)
+        .link("self", path)
 }

@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 /// An organization.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the columns, and those on the wire"
+)]
 pub(crate) struct Organization {
     pub(crate) organization_id: Uuid,
     pub(crate) name: String,
@@ -15,7 +19,10 @@ pub(crate) struct Organization {
 }
 
 /// Adds an organization. Tells whether its id was free.
-pub(super) async fn insert(database: &Database, organization: &Organization) -> Result<bool, Error> {
+pub(super) async fn insert(
+    database: &Database,
+    organization: &Organization,
+) -> Result<bool, Error> {
     let inserted = database
         .query(
             "INSERT INTO organizations (organization_id, name, created_at)
@@ -29,7 +36,10 @@ pub(super) async fn insert(database: &Database, organization: &Organization) -> 
     Ok(inserted == 1)
 }
 
-pub(super) async fn find(database: &Database, organization_id: Uuid) -> Result<Option<Organization>, Error> {
+pub(super) async fn find(
+    database: &Database,
+    organization_id: Uuid,
+) -> Result<Option<Organization>, Error> {
     database
         .query("SELECT organization_id, name, created_at FROM organizations WHERE organization_id = $1")
         .bind(organization_id)
@@ -45,7 +55,11 @@ pub(super) async fn list(
     limit: u32,
 ) -> Result<Vec<Organization>, Error> {
     match own {
-        Some(own) => Ok(find(database, own).await?.into_iter().filter(|own| own.organization_id > after).collect()),
+        Some(own) => Ok(find(database, own)
+            .await?
+            .into_iter()
+            .filter(|own| own.organization_id > after)
+            .collect()),
         None => {
             database
                 .query(

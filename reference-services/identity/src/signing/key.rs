@@ -21,7 +21,8 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// A new private key in PKCS#8.
     pub(crate) fn generate() -> anyhow::Result<Vec<u8>> {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())?;
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())?;
         Ok(pkcs8.as_ref().to_vec())
     }
 
@@ -31,14 +32,24 @@ impl SigningKey {
         active_from: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
         let private = EncodingKey::from_ec_der(pkcs8);
-        let mut jwk = Jwk::from_encoding_key(&private, Algorithm::ES256).context("a signing key cannot be read")?;
+        let mut jwk = Jwk::from_encoding_key(&private, Algorithm::ES256)
+            .context("a signing key cannot be read")?;
         // The id is the key's own fingerprint (RFC 7638): no two keys ever share one.
         let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        let header =
-            Header { typ: Some("at+jwt".to_owned()), kid: Some(kid), ..Header::new(Algorithm::ES256) };
-        Ok(Self { created_at, active_from, jwk: serde_json::to_value(jwk)?, header, private })
+        let header = Header {
+            typ: Some("at+jwt".to_owned()),
+            kid: Some(kid),
+            ..Header::new(Algorithm::ES256)
+        };
+        Ok(Self {
+            created_at,
+            active_from,
+            jwk: serde_json::to_value(jwk)?,
+            header,
+            private,
+        })
     }
 
     /// The key's id.
@@ -48,7 +59,8 @@ impl SigningKey {
 
     /// Signs an access token.
     pub(crate) fn sign(&self, claims: &impl Serialize) -> anyhow::Result<String> {
-        jsonwebtoken::encode(&self.header, claims, &self.private).context("a token cannot be signed")
+        jsonwebtoken::encode(&self.header, claims, &self.private)
+            .context("a token cannot be signed")
     }
 }
 

@@ -18,7 +18,10 @@ use crate::organizations::require_operator;
 use crate::permissions::{SIGNING_KEY_READ, SIGNING_KEY_ROTATE};
 
 pub(crate) fn routes(identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(rotate)).with_state(identity.clone())
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(rotate))
+        .with_state(identity.clone())
 }
 
 /// What a key is doing.
@@ -66,10 +69,17 @@ async fn list(State(identity): State<Identity>, principal: Principal) -> Result<
         (status = 403, body = Problem),
     ),
 )]
-async fn rotate(State(identity): State<Identity>, principal: Principal) -> Result<Response, Problem> {
+async fn rotate(
+    State(identity): State<Identity>,
+    principal: Principal,
+) -> Result<Response, Problem> {
     require_operator(&principal, &SIGNING_KEY_ROTATE)?;
     let added = identity.keys.rotate(Utc::now()).await?;
-    let status = if added { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if added {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, keys(&identity, &principal)).into_response())
 }
 

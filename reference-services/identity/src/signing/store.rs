@@ -21,7 +21,9 @@ pub(super) async fn load(database: &Database) -> anyhow::Result<Vec<SigningKey>>
         .query("SELECT pkcs8, created_at, active_from FROM signing_keys ORDER BY active_from, kid")
         .fetch_all()
         .await?;
-    rows.into_iter().map(|row| SigningKey::from_pkcs8(&row.pkcs8, row.created_at, row.active_from)).collect()
+    rows.into_iter()
+        .map(|row| SigningKey::from_pkcs8(&row.pkcs8, row.created_at, row.active_from))
+        .collect()
 }
 
 /// Adds the successor of a key, or the first key of all. Each key has one successor: when several processes want to add it,
@@ -50,6 +52,10 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn delete(database: &Database, kid: &str) -> anyhow::Result<()> {
-    database.query("DELETE FROM signing_keys WHERE kid = $1").bind(kid).execute().await?;
+    database
+        .query("DELETE FROM signing_keys WHERE kid = $1")
+        .bind(kid)
+        .execute()
+        .await?;
     Ok(())
 }

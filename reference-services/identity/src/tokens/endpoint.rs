@@ -29,14 +29,21 @@ pub(crate) fn routes(identity: &Identity) -> OpenApiRouter {
 
 /// Neither tokens nor refusals are for caches (RFC 6749, section 5.1).
 async fn not_stored(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
 }
 
 /// What is sent, as a form.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form to OpenAPI; it is read field by field, because each may occur only once")]
+#[expect(
+    dead_code,
+    reason = "describes the form to OpenAPI; it is read field by field, because each may occur only once"
+)]
 struct TokenRequest {
     /// `client_credentials`.
     grant_type: String,
@@ -87,11 +94,17 @@ struct Claims<'a> {
         (status = 503, body = Problem),
     ),
 )]
-async fn token(State(identity): State<Identity>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenFailure> {
+async fn token(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, TokenFailure> {
     let form = Form::read(&headers, &body)?;
     let claimed = Claimed::read(&headers, &form)?;
     let client = clients::credentials(&identity.database, &claimed.client_id).await?;
-    let proven = client.filter(|client| secret::matches(claimed.client_secret.expose_secret(), &client.secret_digest));
+    let proven = client.filter(|client| {
+        secret::matches(claimed.client_secret.expose_secret(), &client.secret_digest)
+    });
     let client = proven.ok_or_else(OAuthError::invalid_client)?;
 
     match form.get("grant_type") {
@@ -99,7 +112,10 @@ async fn token(State(identity): State<Identity>, headers: HeaderMap, body: Bytes
         Some(_) => return Err(OAuthError::unsupported_grant_type().into()),
         None => return Err(OAuthError::invalid_request("grant_type is missing").into()),
     }
-    if form.get("audience").is_some_and(|audience| audience != identity.audience) {
+    if form
+        .get("audience")
+        .is_some_and(|audience| audience != identity.audience)
+    {
         return Err(OAuthError::invalid_target().into());
     }
     let held = identity.roles.permissions(&client.roles);
@@ -122,8 +138,18 @@ async fn token(State(identity): State<Identity>, headers: HeaderMap, body: Bytes
     };
     let access_token = identity.keys.sign(now, &claims)?;
     tracing::info!(client_id = claimed.client_id, token_id = %claims.jti, "a token was issued");
-    let scope = permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ");
-    Ok(Json(TokenResponse { access_token, token_type: "Bearer", expires_in: life.as_secs(), scope }).into_response())
+    let scope = permissions
+        .iter()
+        .map(Permission::as_str)
+        .collect::<Vec<_>>()
+        .join(" ");
+    Ok(Json(TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in: life.as_secs(),
+        scope,
+    })
+    .into_response())
 }
 
 /// The permissions named, all of which the client must have: a client that asks for too much learns it here, and not from a
@@ -134,8 +160,16 @@ fn narrowed(scope: &str, held: &Permissions) -> Result<Permissions, OAuthError> 
         let permission: Option<Permission> = name.parse().ok();
         match permission.filter(|permission| held.contains(permission)) {
             Some(permission) => wanted.push(permission),
-            None => return Err(OAuthError::invalid_scope("the scope names what the client may not do")),
+            None => {
+                return Err(OAuthError::invalid_scope(
+                    "the scope names what the client may not do",
+                ));
+            }
         }
     }
-    if wanted.is_empty() { Err(OAuthError::invalid_scope("the scope is empty")) } else { Ok(wanted.into()) }
+    if wanted.is_empty() {
+        Err(OAuthError::invalid_scope("the scope is empty"))
+    } else {
+        Ok(wanted.into())
+    }
 }

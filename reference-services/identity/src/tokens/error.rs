@@ -20,7 +20,10 @@ pub(super) struct OAuthError {
 
 impl OAuthError {
     fn new(error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { error, error_description: description.into() }
+        Self {
+            error,
+            error_description: description.into(),
+        }
     }
 
     pub(super) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
@@ -33,7 +36,10 @@ impl OAuthError {
     }
 
     pub(super) fn unsupported_grant_type() -> Self {
-        Self::new("unsupported_grant_type", "the only grant type is client_credentials")
+        Self::new(
+            "unsupported_grant_type",
+            "the only grant type is client_credentials",
+        )
     }
 
     pub(super) fn invalid_scope(description: impl Into<Cow<'static, str>>) -> Self {
@@ -42,18 +48,27 @@ impl OAuthError {
 
     /// RFC 8707.
     pub(super) fn invalid_target() -> Self {
-        Self::new("invalid_target", "tokens are not issued for this audience here")
+        Self::new(
+            "invalid_target",
+            "tokens are not issued for this audience here",
+        )
     }
 }
 
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let unknown_client = self.error == "invalid_client";
-        let status = if unknown_client { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        let status = if unknown_client {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::BAD_REQUEST
+        };
         let mut response = (status, Json(self)).into_response();
         if unknown_client {
             let challenge = HeaderValue::from_static(r#"Basic realm="token endpoint""#);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

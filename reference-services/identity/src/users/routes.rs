@@ -20,7 +20,10 @@ use crate::page::{self, Page};
 use crate::permissions::{USER_CREATE, USER_READ};
 
 pub(crate) fn routes(identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read)).with_state(identity.clone())
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read))
+        .with_state(identity.clone())
 }
 
 /// A new user.
@@ -64,9 +67,16 @@ async fn create(
         created_at: Utc::now(),
     };
     if !store::insert(&identity.database, &user).await? {
-        return Err(Problem::conflict("the organization has a user of this e-mail address already"));
+        return Err(Problem::conflict(
+            "the organization has a user of this e-mail address already",
+        ));
     }
-    Ok((StatusCode::CREATED, [(header::LOCATION, path(&user))], show(user)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, path(&user))],
+        show(user),
+    )
+        .into_response())
 }
 
 /// The users of an organization.
@@ -83,9 +93,22 @@ async fn list(
 ) -> Result<Response, Problem> {
     require_member(&identity, &principal, &USER_READ, organization_id).await?;
     let limit = page.limit()?;
-    let rows = store::list(&identity.database, organization_id, page::uuid(&page)?, limit + 1).await?;
+    let rows = store::list(
+        &identity.database,
+        organization_id,
+        page::uuid(&page)?,
+        limit + 1,
+    )
+    .await?;
     let place = format!("/organizations/{organization_id}/users");
-    Ok(page::show((&place, "users"), limit, rows, |row| row.user_id.to_string(), show).into_response())
+    Ok(page::show(
+        (&place, "users"),
+        limit,
+        rows,
+        |row| row.user_id.to_string(),
+        show,
+    )
+    .into_response())
 }
 
 /// One user.
@@ -101,7 +124,10 @@ async fn read(
 ) -> Result<Response, Problem> {
     require_member(&identity, &principal, &USER_READ, organization_id).await?;
     let user = store::find(&identity.database, organization_id, user_id).await?;
-    Ok(show(user.ok_or_else(|| Problem::not_found("the organization has no such user"))?).into_response())
+    Ok(
+        show(user.ok_or_else(|| Problem::not_found("the organization has no such user"))?)
+            .into_response(),
+    )
 }
 
 /// Enough to catch slips; whether an address works, only a message to it can tell. Case does not tell users apart.
@@ -114,12 +140,16 @@ fn check_email(email: &str) -> Result<String, Problem> {
     if plausible {
         Ok(email.to_lowercase())
     } else {
-        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY).at("/email", "expected an address such as ana@example.com"))
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
+            .at("/email", "expected an address such as ana@example.com"))
     }
 }
 
 fn path(user: &User) -> String {
-    format!("/organizations/{}/users/{}", user.organization_id, user.user_id)
+    format!(
+        "/organizations/{}/users/{}",
+        user.organization_id, user.user_id
+    )
 }
 
 fn show(user: User) -> Resource<User> {

@@ -10,6 +10,10 @@ use uuid::Uuid;
 
 /// A user.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the columns, and those on the wire"
+)]
 pub(crate) struct User {
     pub(super) user_id: Uuid,
     pub(super) organization_id: Uuid,
@@ -38,7 +42,11 @@ pub(super) async fn insert(database: &Database, user: &User) -> Result<bool, Err
     Ok(inserted == 1)
 }
 
-pub(super) async fn find(database: &Database, organization: Uuid, user_id: Uuid) -> Result<Option<User>, Error> {
+pub(super) async fn find(
+    database: &Database,
+    organization: Uuid,
+    user_id: Uuid,
+) -> Result<Option<User>, Error> {
     database
         .query(
             "SELECT user_id, organization_id, email, name, roles, created_at FROM users
@@ -51,7 +59,12 @@ pub(super) async fn find(database: &Database, organization: Uuid, user_id: Uuid)
 }
 
 /// Up to `limit` users of an organization after one of that id.
-pub(super) async fn list(database: &Database, organization: Uuid, after: Uuid, limit: u32) -> Result<Vec<User>, Error> {
+pub(super) async fn list(
+    database: &Database,
+    organization: Uuid,
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<User>, Error> {
     database
         .query(
             "SELECT user_id, organization_id, email, name, roles, created_at FROM users
