@@ -1,9 +1,9 @@
 //! Cargo subcommands that rustup does not bring: built once, kept in the cache.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -29,10 +29,7 @@ pub(super) fn path_with(
         .chain([cache.join("bin")])
         .collect();
     let path = env::join_paths(&directories).context("PATH cannot be extended")?;
-    if directories
-        .iter()
-        .any(|directory| runs(&directory.join(name)))
-    {
+    if runs(workspace, name, &path) {
         return Ok(path);
     }
     let before = task.elapsed();
@@ -70,12 +67,15 @@ pub(super) fn path_with(
     Ok(path)
 }
 
-fn runs(program: &PathBuf) -> bool {
-    let mut command = Command::new(program);
+/// Asked through cargo: not every one of them answers when it is called by its own name.
+fn runs(workspace: &Workspace, name: &str, path: &OsStr) -> bool {
+    let mut command = workspace.cargo();
     command
-        .arg("--version")
+        .env("PATH", path)
+        .args([name.trim_start_matches("cargo-"), "--version"]);
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    program.is_file() && command.status().is_ok_and(|status| status.success())
+    command.status().is_ok_and(|status| status.success())
 }
