@@ -24,7 +24,9 @@ const DEFAULT_LIMIT: u16 = 50;
 const LARGEST_LIMIT: u16 = 500;
 
 pub(crate) fn routes() -> OpenApiRouter<Payments> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
 }
 
 /// A payment as it is shown.
@@ -95,23 +97,38 @@ async fn list(
     principal.require(&READ_PAYMENT)?;
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("limit must be from 1 to {LARGEST_LIMIT}")));
+        return Err(Problem::bad_request(format!(
+            "limit must be from 1 to {LARGEST_LIMIT}"
+        )));
     }
     let after = wanted.cursor.as_deref().map(cursor::decode).transpose();
     let after = after.map_err(|_| Problem::bad_request("cursor is not one from a link `next`"))?;
-    let filter = Filter { organization_id: principal.organization, order_id: wanted.order_id, after };
+    let filter = Filter {
+        organization_id: principal.organization,
+        order_id: wanted.order_id,
+        after,
+    };
     // One more than the page holds tells whether there is a next one.
     let mut found = store::list(&payments.database, &filter, i64::from(limit) + 1).await?;
     let more = found.len() > usize::from(limit);
     found.truncate(usize::from(limit));
     let next = found.last().filter(|_| more).map(|last| {
-        let order = wanted.order_id.map(|id| format!("&order_id={id}")).unwrap_or_default();
-        format!("/payments?limit={limit}{order}&cursor={}", cursor::encode(last.created_at, last.id))
+        let order = wanted
+            .order_id
+            .map(|id| format!("&order_id={id}"))
+            .unwrap_or_default();
+        format!(
+            "/payments?limit={limit}{order}&cursor={}",
+            cursor::encode(last.created_at, last.id)
+        )
     });
     Ok(Resource::new(Page { count: found.len() })
         .link("self", "/payments")
         .link_if("next", next)
-        .embed("payments", found.into_iter().map(represent).collect::<Vec<_>>()))
+        .embed(
+            "payments",
+            found.into_iter().map(represent).collect::<Vec<_>>(),
+        ))
 }
 
 /// One payment.
@@ -132,7 +149,9 @@ async fn read(
     let unknown = || Problem::not_found("there is no such payment");
     let id = Uuid::parse_str(&id).map_err(|_| unknown())?;
     let payment = store::find(&payments.database, id).await?;
-    let payment = payment.filter(|payment| principal.acts_for(payment.organization_id)).ok_or_else(unknown)?;
+    let payment = payment
+        .filter(|payment| principal.acts_for(payment.organization_id))
+        .ok_or_else(unknown)?;
     Ok(represent(payment))
 }
 
@@ -144,7 +163,10 @@ fn represent(payment: Payment) -> Resource<Shown> {
         organization_id: payment.organization_id,
         order_id: payment.order_id,
         attempt: payment.attempt,
-        amount: Amount { amount_minor: payment.amount_minor, currency: payment.currency },
+        amount: Amount {
+            amount_minor: payment.amount_minor,
+            currency: payment.currency,
+        },
         method: payment.method,
         installments: payment.installments,
         status: payment.status,

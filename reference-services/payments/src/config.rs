@@ -32,7 +32,11 @@ pub struct Config {
 impl Config {
     /// Payments through the provider at `provider_url`.
     #[must_use]
-    pub fn new(provider_url: Url, provider_api_key: SecretString, webhook_secret: SecretString) -> Self {
+    pub fn new(
+        provider_url: Url,
+        provider_api_key: SecretString,
+        webhook_secret: SecretString,
+    ) -> Self {
         Self {
             provider_url,
             provider_api_key,
@@ -48,11 +52,17 @@ impl Default for Config {
     fn default() -> Self {
         let provider_url = Url::parse("http://127.0.0.1:8090/")
             .unwrap_or_else(|error| unreachable!("a constant URL is a URL: {error}"));
-        Self::new(provider_url, "sandbox-api-key".into(), "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDE=".into())
+        Self::new(
+            provider_url,
+            "sandbox-api-key".into(),
+            "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDE=".into(),
+        )
     }
 }
 
-fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     settings::secret(deserializer).map(Some)
 }
 
@@ -64,6 +74,9 @@ mod tests {
     fn no_secret_is_shown() {
         let config = Config::default();
         let shown = format!("{config:?}");
-        assert!(!shown.contains("sandbox-api-key") && !shown.contains("whsec_"), "{shown}");
+        assert!(
+            !shown.contains("sandbox-api-key") && !shown.contains("whsec_"),
+            "{shown}"
+        );
     }
 }

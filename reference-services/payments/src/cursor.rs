@@ -11,15 +11,25 @@ pub(crate) struct NotACursor;
 
 /// The position after a payment.
 pub(crate) fn encode(created_at: DateTime<Utc>, id: Uuid) -> String {
-    URL_SAFE_NO_PAD.encode([created_at.timestamp_micros().to_be_bytes().as_slice(), id.as_bytes()].concat())
+    URL_SAFE_NO_PAD.encode(
+        [
+            created_at.timestamp_micros().to_be_bytes().as_slice(),
+            id.as_bytes(),
+        ]
+        .concat(),
+    )
 }
 
 /// The position that [`encode`] wrote.
 pub(crate) fn decode(cursor: &str) -> Result<(DateTime<Utc>, Uuid), NotACursor> {
-    let bytes: [u8; 24] =
-        URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotACursor)?;
+    let bytes: [u8; 24] = URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(NotACursor)?;
     let (micros, id) = bytes.split_first_chunk::<8>().ok_or(NotACursor)?;
-    let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or(NotACursor)?;
+    let created_at =
+        DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or(NotACursor)?;
     Ok((created_at, Uuid::from_slice(id).map_err(|_| NotACursor)?))
 }
 

@@ -53,7 +53,12 @@ impl Announcement {
     }
 
     /// Stores the event in the transaction, tied to the payment's business transaction and to what caused it.
-    pub(crate) async fn append(&self, tx: &mut Transaction, payment: &Payment, cause: &str) -> anyhow::Result<()> {
+    pub(crate) async fn append(
+        &self,
+        tx: &mut Transaction,
+        payment: &Payment,
+        cause: &str,
+    ) -> anyhow::Result<()> {
         let mut message = match self {
             Self::Confirmed(event) => Message::of(event)?,
             Self::Rejected(event) => Message::of(event)?,
@@ -122,8 +127,11 @@ async fn settle(
         return Ok(Heard::Absorbed);
     }
     tracing::info!(payment_id = %payment.id, order_id = %payment.order_id, %status, reason, "payment settled");
-    let (organization_id, order_id, payment_id) =
-        (payment.organization_id.into(), payment.order_id.into(), payment.id.into());
+    let (organization_id, order_id, payment_id) = (
+        payment.organization_id.into(),
+        payment.order_id.into(),
+        payment.id.into(),
+    );
     let (attempt, amount) = (u32::try_from(payment.attempt)?, payment.amount()?);
     let provider_reference = payment.provider_reference.clone();
     Ok(Heard::Settled(match reason {

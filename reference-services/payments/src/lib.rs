@@ -42,7 +42,8 @@ use crate::provider::Provider;
 use crate::reports::Reports;
 
 /// An event is tried for the better part of an hour: a provider that is away for longer needs a person anyway.
-const RETRY: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(30)).attempts(100);
+const RETRY: Backoff =
+    Backoff::exponential(Duration::from_millis(200), Duration::from_secs(30)).attempts(100);
 
 /// What handlers and tasks share.
 #[derive(Clone, Debug)]
@@ -58,16 +59,28 @@ struct Payments {
 /// # Errors
 /// When a setting is wrong or the database cannot be opened.
 pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Service> {
-    let secrets = [Some(&config.webhook_secret), config.previous_webhook_secret.as_ref()];
-    let webhooks = webhook::Verifier::new(secrets.into_iter().flatten()).context("payments.webhook_secret is wrong")?;
+    let secrets = [
+        Some(&config.webhook_secret),
+        config.previous_webhook_secret.as_ref(),
+    ];
+    let webhooks = webhook::Verifier::new(secrets.into_iter().flatten())
+        .context("payments.webhook_secret is wrong")?;
     let provider = Provider::new(&config).context("payments.provider_url is wrong")?;
     let database = resources.database("payments").await?;
     database.migrate("payments", schema::MIGRATIONS).await?;
     observe(&provider, resources.metrics.meter());
     let reports = Reports::new(resources.metrics.meter());
-    let payments = Payments { database: database.clone(), provider, webhooks, reports };
+    let payments = Payments {
+        database: database.clone(),
+        provider,
+        webhooks,
+        reports,
+    };
 
-    let routes = OpenApiRouter::new().merge(api::routes()).merge(webhook::routes()).with_state(payments.clone());
+    let routes = OpenApiRouter::new()
+        .merge(api::routes())
+        .merge(webhook::routes())
+        .with_state(payments.clone());
     let (bus, reconciling) = (resources.bus.clone(), payments.clone());
     let reconcile_after = config.reconcile_after;
     Ok(Service::new("payments")
@@ -83,7 +96,9 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
                 .retry(RETRY)
         })
         .outbox(database)
-        .task("reconcile", move |shutdown| reconcile::run(reconciling.clone(), reconcile_after, shutdown)))
+        .task("reconcile", move |shutdown| {
+            reconcile::run(reconciling.clone(), reconcile_after, shutdown)
+        }))
 }
 
 /// Shows what the client of the provider does.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use commerce_resilient_client::{Authorize, AuthorizeError, BreakerPolicy, Client, Error, Resource, RetryPolicy, Stats};
+use commerce_resilient_client::{
+    Authorize, AuthorizeError, BreakerPolicy, Client, Error, Resource, RetryPolicy, Stats,
+};
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -64,9 +66,12 @@ impl Charge {
         match self.status {
             ChargeStatus::Processing => Report::Processing,
             ChargeStatus::Confirmed => Report::Confirmed,
-            ChargeStatus::Rejected => {
-                Report::Rejected { reason: self.reason.clone().unwrap_or_else(|| "no reason given".to_owned()) }
-            }
+            ChargeStatus::Rejected => Report::Rejected {
+                reason: self
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "no reason given".to_owned()),
+            },
         }
     }
 }
@@ -89,7 +94,11 @@ impl Provider {
             .timeout(Duration::from_secs(15))
             .attempt_timeout(Duration::from_secs(5))
             // A longer pause is not waited out here: the consumer delivers the event again when it is over.
-            .retry(RetryPolicy::default().attempts(3).longest_retry_after(Duration::from_secs(1)))
+            .retry(
+                RetryPolicy::default()
+                    .attempts(3)
+                    .longest_retry_after(Duration::from_secs(1)),
+            )
             .breaker(BreakerPolicy::default().open_for(Duration::from_secs(2)))
             .keep_entry_for(Duration::from_mins(1))
             .build()?;
@@ -111,7 +120,10 @@ impl Provider {
                 installments: request.installments,
             })
             .idempotency_key(&id);
-        for (name, value) in [("x-transaction-id", &asked.transaction_id), ("traceparent", &asked.trace_parent)] {
+        for (name, value) in [
+            ("x-transaction-id", &asked.transaction_id),
+            ("traceparent", &asked.trace_parent),
+        ] {
             if let Some(value) = value {
                 post = post.header(name, value);
             }
@@ -121,7 +133,12 @@ impl Provider {
 
     /// Asks what became of a charge.
     pub(crate) async fn look(&self, charge_id: &str) -> Result<Charge, Error> {
-        self.client.follow("charge").with("id", charge_id).get().await.map(Resource::into_data)
+        self.client
+            .follow("charge")
+            .with("id", charge_id)
+            .get()
+            .await
+            .map(Resource::into_data)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -135,10 +152,15 @@ fn classify(error: Error) -> NoCharge {
     match error.status().map(|status| status.as_u16()) {
         Some(402 | 422) => {
             let problem = error.problem();
-            let reason = problem.and_then(|problem| problem.detail.clone().or_else(|| problem.title.clone()));
-            NoCharge::Declined { reason: reason.unwrap_or_else(|| "declined by the provider".to_owned()) }
+            let reason = problem
+                .and_then(|problem| problem.detail.clone().or_else(|| problem.title.clone()));
+            NoCharge::Declined {
+                reason: reason.unwrap_or_else(|| "declined by the provider".to_owned()),
+            }
         }
-        Some(400 | 404..=407 | 410..=421 | 423..=424 | 426..=428 | 430..=499) => NoCharge::Wrong(error),
+        Some(400 | 404..=407 | 410..=421 | 423..=424 | 426..=428 | 430..=499) => {
+            NoCharge::Wrong(error)
+        }
         _ => NoCharge::Unknown(error),
     }
 }

@@ -13,7 +13,11 @@ use crate::store;
 const BATCH: i64 = 50;
 
 /// Looks again and again, until `shutdown`.
-pub(crate) async fn run(payments: Payments, after: Duration, shutdown: Shutdown) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    payments: Payments,
+    after: Duration,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     // Often enough that "pending for so long" is not twice as long.
     let pause = (after / 4).clamp(Duration::from_millis(50), Duration::from_secs(10));
     while !shutdown.is_requested() {
@@ -48,12 +52,18 @@ async fn round(payments: &Payments, after: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn hear(payments: &Payments, payment: &Payment, charge: &crate::provider::Charge) -> anyhow::Result<Heard> {
+async fn hear(
+    payments: &Payments,
+    payment: &Payment,
+    charge: &crate::provider::Charge,
+) -> anyhow::Result<Heard> {
     let now = Utc::now().trunc_subsecs(6);
     let mut tx = payments.database.begin().await?;
     let heard = hearing::hear(&mut tx, payment, charge, now).await?;
     if let Heard::Settled(announcement) = &heard {
-        announcement.append(&mut tx, payment, &format!("reconcile-{}", payment.id)).await?;
+        announcement
+            .append(&mut tx, payment, &format!("reconcile-{}", payment.id))
+            .await?;
     }
     tx.commit().await?;
     store::checked(&payments.database, payment.id, now).await?;

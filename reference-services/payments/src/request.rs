@@ -34,9 +34,14 @@ pub(crate) async fn request_payment(
     let mut tx = begin.transaction().await?;
     store::insert(&mut tx, &asked, reference, now).await?;
     let payment = store::find_in(&mut tx, asked.id.as_uuid()).await?;
-    let payment = payment.filter(|payment| payment.is_for(&asked)).ok_or_else(|| {
-        Failure::reject(format!("attempt {} of this order was requested before, for another amount", asked.request.attempt))
-    })?;
+    let payment = payment
+        .filter(|payment| payment.is_for(&asked))
+        .ok_or_else(|| {
+            Failure::reject(format!(
+                "attempt {} of this order was requested before, for another amount",
+                asked.request.attempt
+            ))
+        })?;
     let heard = match charged {
         Ok(charge) => hearing::hear(&mut tx, &payment, &charge, now).await,
         Err(reason) => hearing::decline(&mut tx, &payment, reason, now).await,
@@ -46,6 +51,8 @@ pub(crate) async fn request_payment(
     match heard {
         Heard::Settled(announcement) => announcement.emit(),
         Heard::Absorbed | Heard::Contradicted => Ok(Emit::nothing()),
-        Heard::Mismatched => Err(Failure::reject("the provider answered with another charge than the one asked for")),
+        Heard::Mismatched => Err(Failure::reject(
+            "the provider answered with another charge than the one asked for",
+        )),
     }
 }

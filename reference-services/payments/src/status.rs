@@ -57,7 +57,9 @@ impl Status {
             (_, Report::Processing)
             | (Self::Confirmed, Report::Confirmed)
             | (Self::Rejected, Report::Rejected { .. }) => Step::Absorb,
-            (Self::Confirmed, Report::Rejected { .. }) | (Self::Rejected, Report::Confirmed) => Step::Contradict,
+            (Self::Confirmed, Report::Rejected { .. }) | (Self::Rejected, Report::Confirmed) => {
+                Step::Contradict
+            }
         }
     }
 

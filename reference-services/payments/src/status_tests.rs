@@ -41,7 +41,11 @@ struct World {
 
 impl World {
     fn provider_says(&self) -> Report {
-        if self.settled { self.outcome.clone() } else { Report::Processing }
+        if self.settled {
+            self.outcome.clone()
+        } else {
+            Report::Processing
+        }
     }
 
     fn hear(&mut self, report: &Report) {
@@ -53,7 +57,9 @@ impl World {
                 self.announced.push(status);
             }
             Step::Absorb => {}
-            Step::Contradict => panic!("a truthful provider was not believed: {status} and then {report:?}"),
+            Step::Contradict => {
+                panic!("a truthful provider was not believed: {status} and then {report:?}")
+            }
         }
     }
 
@@ -118,7 +124,9 @@ proptest! {
 
 #[test]
 fn a_contradiction_is_not_a_repetition() {
-    let rejected = Report::Rejected { reason: "no funds".into() };
+    let rejected = Report::Rejected {
+        reason: "no funds".into(),
+    };
     assert_eq!(Status::Confirmed.hear(&rejected), Step::Contradict);
     assert_eq!(Status::Rejected.hear(&Report::Confirmed), Step::Contradict);
     assert_eq!(Status::Confirmed.hear(&Report::Processing), Step::Absorb);

@@ -62,12 +62,19 @@ pub(crate) async fn settle(
 
 /// The payment, as this transaction sees it.
 pub(crate) async fn find_in(tx: &mut Transaction, id: Uuid) -> Result<Option<Payment>, Error> {
-    tx.query(select("WHERE id = $1")).bind(id).fetch_optional().await
+    tx.query(select("WHERE id = $1"))
+        .bind(id)
+        .fetch_optional()
+        .await
 }
 
 /// The payment.
 pub(crate) async fn find(database: &Database, id: Uuid) -> Result<Option<Payment>, Error> {
-    database.query(select("WHERE id = $1")).bind(id).fetch_optional().await
+    database
+        .query(select("WHERE id = $1"))
+        .bind(id)
+        .fetch_optional()
+        .await
 }
 
 /// Which payments to list; what is `None` is not asked for.
@@ -80,7 +87,11 @@ pub(crate) struct Filter {
 }
 
 /// The oldest payments first.
-pub(crate) async fn list(database: &Database, filter: &Filter, limit: i64) -> Result<Vec<Payment>, Error> {
+pub(crate) async fn list(
+    database: &Database,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<Payment>, Error> {
     let (created_at, id) = filter.after.unzip();
     database
         .query(select(
@@ -99,9 +110,15 @@ pub(crate) async fn list(database: &Database, filter: &Filter, limit: i64) -> Re
 }
 
 /// Pending payments that nobody has asked the provider about since `before`.
-pub(crate) async fn unchecked(database: &Database, before: DateTime<Utc>, limit: i64) -> Result<Vec<Payment>, Error> {
+pub(crate) async fn unchecked(
+    database: &Database,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Payment>, Error> {
     database
-        .query(select("WHERE status = 'PENDING' AND checked_at <= $1 ORDER BY checked_at LIMIT $2"))
+        .query(select(
+            "WHERE status = 'PENDING' AND checked_at <= $1 ORDER BY checked_at LIMIT $2",
+        ))
         .bind(before)
         .bind(limit)
         .fetch_all()
@@ -109,8 +126,17 @@ pub(crate) async fn unchecked(database: &Database, before: DateTime<Utc>, limit:
 }
 
 /// Remembers that the provider was asked.
-pub(crate) async fn checked(database: &Database, id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
-    database.query("UPDATE payments SET checked_at = $1 WHERE id = $2").bind(now).bind(id).execute().await?;
+pub(crate) async fn checked(
+    database: &Database,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    database
+        .query("UPDATE payments SET checked_at = $1 WHERE id = $2")
+        .bind(now)
+        .bind(id)
+        .execute()
+        .await?;
     Ok(())
 }
 

@@ -18,14 +18,15 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Reads `whsec_` and base64.
+    /// Reads `whsec_` and base64 of 24 to 64 bytes, as long as the specification wants a secret to be.
     pub(crate) fn new(secret: &SecretString) -> anyhow::Result<Self> {
-        let wrong = "webhook_secret must be whsec_ and base64, such as whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0";
+        let wrong = "webhook_secret must be whsec_ and base64 of 24 to 64 bytes, such as whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0";
         let text = secret
             .expose_secret()
             .strip_prefix("whsec_")
             .context(wrong)?;
         let key = STANDARD.decode(text).context(wrong)?;
+        anyhow::ensure!((24..=64).contains(&key.len()), wrong);
         Ok(Self(Hmac::new_from_slice(&key).context(wrong)?))
     }
 
@@ -55,9 +56,8 @@ mod tests {
 
     #[test]
     fn refuses_a_secret_of_another_kind() {
-        for secret in ["secret", "whsec_", "whsec_???"] {
-            let signer = Signer::new(&secret.into());
-            assert!(signer.is_err() || secret == "whsec_", "{secret}");
+        for secret in ["secret", "whsec_", "whsec_???", "whsec_c2hvcnQ="] {
+            assert!(Signer::new(&secret.into()).is_err(), "{secret}");
         }
     }
 }

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub use self::signature::InvalidSecret;
-pub(crate) use self::signature::Verifier;
 use self::signature::Refused;
+pub(crate) use self::signature::Verifier;
 use crate::Payments;
 use crate::hearing::{self, Heard};
 use crate::provider::Charge;
@@ -58,19 +58,35 @@ struct Webhook {
         (status = 422, body = Problem, description = "JSON, but not what the provider documents"),
     )
 )]
-async fn receive(State(payments): State<Payments>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
-    let webhook_id = payments.webhooks.verify(&headers, &body, Utc::now()).map_err(refuse)?;
+async fn receive(
+    State(payments): State<Payments>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let webhook_id = payments
+        .webhooks
+        .verify(&headers, &body, Utc::now())
+        .map_err(refuse)?;
     let webhook: Webhook = json::parse(&body)?;
     if !webhook.kind.starts_with("charge.") {
-        tracing::debug!(webhook_id, kind = webhook.kind, "a webhook about something else");
+        tracing::debug!(
+            webhook_id,
+            kind = webhook.kind,
+            "a webhook about something else"
+        );
         return Ok(StatusCode::NO_CONTENT);
     }
-    let charge: Charge = serde_json::from_value(webhook.data)
-        .map_err(|error| Problem::unprocessable("the data is not a charge").at("/data", error.to_string()))?;
+    let charge: Charge = serde_json::from_value(webhook.data).map_err(|error| {
+        Problem::unprocessable("the data is not a charge").at("/data", error.to_string())
+    })?;
     hear(&payments, webhook_id, &charge).await
 }
 
-async fn hear(payments: &Payments, webhook_id: &str, charge: &Charge) -> Result<StatusCode, Problem> {
+async fn hear(
+    payments: &Payments,
+    webhook_id: &str,
+    charge: &Charge,
+) -> Result<StatusCode, Problem> {
     let unknown = || {
         payments.reports.count("webhook", "unknown");
         Problem::not_found("there is no payment with this reference (yet)")
@@ -85,7 +101,9 @@ async fn hear(payments: &Payments, webhook_id: &str, charge: &Charge) -> Result<
     tx.commit().await?;
     payments.reports.count("webhook", heard.outcome());
     match heard {
-        Heard::Mismatched => Err(Problem::conflict("this is not the charge of the payment it refers to")),
+        Heard::Mismatched => Err(Problem::conflict(
+            "this is not the charge of the payment it refers to",
+        )),
         // A contradiction does not become true by repetition: it is logged, and the webhook is done with.
         Heard::Settled(_) | Heard::Absorbed | Heard::Contradicted => Ok(StatusCode::NO_CONTENT),
     }
@@ -97,6 +115,9 @@ fn refuse(refused: Refused) -> Problem {
         Refused::Headers => Problem::bad_request(refused.to_string()),
         Refused::Time | Refused::Signature => Problem::new(StatusCode::UNAUTHORIZED)
             .detail(refused.to_string())
-            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("StandardWebhooks")),
+            .header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("StandardWebhooks"),
+            ),
     }
 }

@@ -26,7 +26,9 @@ pub(crate) struct Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("keys", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,7 +40,9 @@ pub struct InvalidSecret;
 /// Why a webhook is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    #[error("the headers webhook-id, webhook-timestamp and webhook-signature are needed, each once")]
+    #[error(
+        "the headers webhook-id, webhook-timestamp and webhook-signature are needed, each once"
+    )]
     Headers,
     #[error("webhook-timestamp is not a time within five minutes of now")]
     Time,
@@ -48,7 +52,9 @@ pub(crate) enum Refused {
 
 impl Verifier {
     /// The secrets whose signatures count: the present one, and the previous one while it is being rotated.
-    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Result<Self, InvalidSecret> {
+    pub(crate) fn new<'a>(
+        secrets: impl IntoIterator<Item = &'a SecretString>,
+    ) -> Result<Self, InvalidSecret> {
         let keys = secrets.into_iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self { keys })
     }
@@ -68,12 +74,21 @@ impl Verifier {
             return Err(Refused::Headers);
         }
         // The time first: it costs nothing, and a replay is refused whatever its signature.
-        let sent = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let sent = timestamp
+            .parse()
+            .ok()
+            .and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let sent = sent.ok_or(Refused::Time)?;
         if (now - sent).abs() > TOLERANCE {
             return Err(Refused::Time);
         }
-        if self.keys.iter().any(|key| is_signed(key, signatures, [id.as_bytes(), b".", timestamp.as_bytes(), b".", body])) {
+        if self.keys.iter().any(|key| {
+            is_signed(
+                key,
+                signatures,
+                [id.as_bytes(), b".", timestamp.as_bytes(), b".", body],
+            )
+        }) {
             Ok(id)
         } else {
             Err(Refused::Signature)
@@ -82,7 +97,10 @@ impl Verifier {
 }
 
 fn key(secret: &SecretString) -> Result<Hmac<Sha256>, InvalidSecret> {
-    let text = secret.expose_secret().strip_prefix(PREFIX).ok_or(InvalidSecret)?;
+    let text = secret
+        .expose_secret()
+        .strip_prefix(PREFIX)
+        .ok_or(InvalidSecret)?;
     let bytes = STANDARD.decode(text).map_err(|_| InvalidSecret)?;
     if !(24..=64).contains(&bytes.len()) {
         return Err(InvalidSecret);
@@ -94,7 +112,11 @@ fn key(secret: &SecretString) -> Result<Hmac<Sha256>, InvalidSecret> {
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refused> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok().filter(|value| !value.is_empty()).ok_or(Refused::Headers),
+        (Some(value), None) => value
+            .to_str()
+            .ok()
+            .filter(|value| !value.is_empty())
+            .ok_or(Refused::Headers),
         _ => Err(Refused::Headers),
     }
 }
@@ -111,7 +133,9 @@ fn is_signed(key: &Hmac<Sha256>, signatures: &str, content: [&[u8]; 5]) -> bool 
         .take(MOST_SIGNATURES)
         .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok())
         // Every signature is compared, in constant time each: neither position nor content can be timed.
-        .fold(false, |found, signature| found | bool::from(signature.ct_eq(&expected)))
+        .fold(false, |found, signature| {
+            found | bool::from(signature.ct_eq(&expected))
+        })
 }
 
 #[cfg(test)]

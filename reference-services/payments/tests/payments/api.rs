@@ -12,8 +12,14 @@ use crate::world::{READ, World, problem, provider_entry};
 async fn declining() -> MockServer {
     let server = MockServer::start().await;
     let entry = ResponseTemplate::new(200).set_body_json(provider_entry());
-    Mock::given(matchers::path("/")).respond_with(entry).mount(&server).await;
-    Mock::given(matchers::path("/charges")).respond_with(ResponseTemplate::new(402)).mount(&server).await;
+    Mock::given(matchers::path("/"))
+        .respond_with(entry)
+        .mount(&server)
+        .await;
+    Mock::given(matchers::path("/charges"))
+        .respond_with(ResponseTemplate::new(402))
+        .mount(&server)
+        .await;
     server
 }
 
@@ -30,16 +36,31 @@ async fn payments_are_listed_page_by_page() -> Result<()> {
     let mut next = Some("/payments?limit=2".to_owned());
     let (mut amounts, mut pages) = (Vec::new(), 0);
     while let Some(path) = next {
-        let answer = world.http.get(world.url(&path)).bearer_auth(world.token(&[READ])?).send().await?;
+        let answer = world
+            .http
+            .get(world.url(&path))
+            .bearer_auth(world.token(&[READ])?)
+            .send()
+            .await?;
         ensure!(answer.headers()["content-type"] == "application/hal+json");
         let page: Value = answer.error_for_status()?.json().await?;
-        for payment in page["_embedded"]["payments"].as_array().context("no payments")? {
-            amounts.push(payment["amount"]["amount_minor"].as_i64().context("no amount")?);
+        for payment in page["_embedded"]["payments"]
+            .as_array()
+            .context("no payments")?
+        {
+            amounts.push(
+                payment["amount"]["amount_minor"]
+                    .as_i64()
+                    .context("no amount")?,
+            );
         }
         pages += 1;
         next = page["_links"]["next"]["href"].as_str().map(str::to_owned);
     }
-    ensure!(amounts == [1, 2, 3, 4, 5] && pages == 3, "{amounts:?} on {pages} pages");
+    ensure!(
+        amounts == [1, 2, 3, 4, 5] && pages == 3,
+        "{amounts:?} on {pages} pages"
+    );
     world.stop().await
 }
 
@@ -51,16 +72,42 @@ async fn an_organization_sees_its_own_payments_only() -> Result<()> {
     let order_id = world.request(100).await?;
     world.outcomes(1).await?;
     let payment = world.payment(order_id, "REJECTED").await?;
-    let href = payment["_links"]["self"]["href"].as_str().context("no link")?;
-    let get = async |path: &str, token: String| world.http.get(world.url(path)).bearer_auth(token).send().await;
+    let href = payment["_links"]["self"]["href"]
+        .as_str()
+        .context("no link")?;
+    let get = async |path: &str, token: String| {
+        world
+            .http
+            .get(world.url(path))
+            .bearer_auth(token)
+            .send()
+            .await
+    };
 
-    let own: Value = get(href, world.token(&[READ])?).await?.error_for_status()?.json().await?;
-    ensure!(own["payment_id"] == payment["payment_id"] && own["reason"] == "declined by the provider", "{own}");
+    let own: Value = get(href, world.token(&[READ])?)
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
+    ensure!(
+        own["payment_id"] == payment["payment_id"] && own["reason"] == "declined by the provider",
+        "{own}"
+    );
     let stranger = world.token_of(Uuid::now_v7())?;
     problem(get(href, stranger.clone()).await?, 404).await?;
-    for path in ["/payments".to_owned(), format!("/payments?order_id={order_id}")] {
-        let page: Value = get(&path, stranger.clone()).await?.error_for_status()?.json().await?;
-        ensure!(page["count"] == 0 && page["_embedded"]["payments"] == json!([]), "{page}");
+    for path in [
+        "/payments".to_owned(),
+        format!("/payments?order_id={order_id}"),
+    ] {
+        let page: Value = get(&path, stranger.clone())
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        ensure!(
+            page["count"] == 0 && page["_embedded"]["payments"] == json!([]),
+            "{page}"
+        );
     }
     world.stop().await
 }
@@ -93,9 +140,16 @@ async fn what_is_not_allowed_or_not_understood_is_a_problem() -> Result<()> {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        problem(request.send().await?, status).await.with_context(|| format!("{path} {status}"))?;
+        problem(request.send().await?, status)
+            .await
+            .with_context(|| format!("{path} {status}"))?;
     }
-    let post = world.http.post(world.url("/payments")).bearer_auth(&good).send().await?;
+    let post = world
+        .http
+        .post(world.url("/payments"))
+        .bearer_auth(&good)
+        .send()
+        .await?;
     problem(post, 405).await?;
     world.stop().await
 }
@@ -105,12 +159,30 @@ async fn the_entry_point_and_the_description_name_the_api() -> Result<()> {
     let provider = declining().await;
     let scratch = Scratch::sqlite()?;
     let world = World::with_provider(&scratch, &provider.uri()).await?;
-    let entry: Value = world.http.get(world.url("/")).send().await?.error_for_status()?.json().await?;
-    ensure!(entry["_links"]["payments"]["href"] == "/payments{?order_id,cursor,limit}", "{entry}");
-    let description = world.http.get(world.url("/openapi/payments.json")).send().await?.error_for_status()?;
+    let entry: Value = world
+        .http
+        .get(world.url("/"))
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
+    ensure!(
+        entry["_links"]["payments"]["href"] == "/payments{?order_id,cursor,limit}",
+        "{entry}"
+    );
+    let description = world
+        .http
+        .get(world.url("/openapi/payments.json"))
+        .send()
+        .await?
+        .error_for_status()?;
     let description: Value = description.json().await?;
     for path in ["/payments", "/payments/{id}", "/webhooks/payment-provider"] {
-        ensure!(description["paths"][path].is_object(), "{path} is not described");
+        ensure!(
+            description["paths"][path].is_object(),
+            "{path} is not described"
+        );
     }
     world.stop().await
 }

@@ -24,36 +24,63 @@ async fn every_payment_settles_once(world: &mut World, count: usize) -> Result<(
     let mut settled = HashSet::new();
     let (mut confirmed, mut rejected) = (0, 0);
     for event in world.outcomes(count).await? {
-        let (order_id, amount): (OrderId, _) = if event.event_type() == "payments.payment.confirmed.v1" {
-            confirmed += 1;
-            let event: PaymentConfirmed = event.decode()?;
-            (event.order_id, event.amount)
-        } else {
-            rejected += 1;
-            let event: PaymentRejected = event.decode()?;
-            ensure!(!event.reason.is_empty() && !event.provider_reference.is_empty());
-            (event.order_id, event.amount)
-        };
-        ensure!(orders[&order_id] == amount.amount_minor, "{amount} for {order_id}");
+        let (order_id, amount): (OrderId, _) =
+            if event.event_type() == "payments.payment.confirmed.v1" {
+                confirmed += 1;
+                let event: PaymentConfirmed = event.decode()?;
+                (event.order_id, event.amount)
+            } else {
+                rejected += 1;
+                let event: PaymentRejected = event.decode()?;
+                ensure!(!event.reason.is_empty() && !event.provider_reference.is_empty());
+                (event.order_id, event.amount)
+            };
+        ensure!(
+            orders[&order_id] == amount.amount_minor,
+            "{amount} for {order_id}"
+        );
         ensure!(settled.insert(order_id), "{order_id} was settled twice");
-        ensure!(event.transaction_id() == Some(format!("order-{order_id}").as_str()), "another business transaction");
-        ensure!(event.causation_id().is_some() && event.key() == Some(order_id.to_string().as_str()));
+        ensure!(
+            event.transaction_id() == Some(format!("order-{order_id}").as_str()),
+            "another business transaction"
+        );
+        ensure!(
+            event.causation_id().is_some() && event.key() == Some(order_id.to_string().as_str())
+        );
     }
-    ensure!(confirmed > 0 && rejected > 0, "{confirmed} confirmed, {rejected} rejected: the sample shows both");
+    ensure!(
+        confirmed > 0 && rejected > 0,
+        "{confirmed} confirmed, {rejected} rejected: the sample shows both"
+    );
 
     let ledger = world.ledger().await?;
-    ensure!(ledger.len() == count, "{} references were charged", ledger.len());
-    ensure!(ledger.iter().all(|entry| entry["charges"] == 1), "a double charge: {ledger:?}");
-    let charged: i64 = ledger.iter().filter_map(|entry| entry["confirmed_minor"].as_i64()).sum();
+    ensure!(
+        ledger.len() == count,
+        "{} references were charged",
+        ledger.len()
+    );
+    ensure!(
+        ledger.iter().all(|entry| entry["charges"] == 1),
+        "a double charge: {ledger:?}"
+    );
+    let charged: i64 = ledger
+        .iter()
+        .filter_map(|entry| entry["confirmed_minor"].as_i64())
+        .sum();
     let mut paid = 0;
     for order_id in orders.keys() {
         let payments = world.payments_of(*order_id).await?;
         ensure!(payments.len() == 1);
         if payments[0]["status"] == "CONFIRMED" {
-            paid += payments[0]["amount"]["amount_minor"].as_i64().unwrap_or_default();
+            paid += payments[0]["amount"]["amount_minor"]
+                .as_i64()
+                .unwrap_or_default();
         }
     }
-    ensure!(charged == paid, "the provider has {charged}, payments say {paid}");
+    ensure!(
+        charged == paid,
+        "the provider has {charged}, payments say {paid}"
+    );
     Ok(())
 }
 
@@ -61,7 +88,9 @@ async fn every_payment_settles_once(world: &mut World, count: usize) -> Result<(
 async fn duplicated_and_reordered_webhooks_are_absorbed() -> Result<()> {
     let scratch = Scratch::sqlite()?;
     let mut world = World::start(&scratch, "memory:", |_| {}).await?;
-    world.faults(&json!({"duplicate_rate": 1.0, "reorder_rate": 0.5, "reject_rate": 0.4})).await?;
+    world
+        .faults(&json!({"duplicate_rate": 1.0, "reorder_rate": 0.5, "reject_rate": 0.4}))
+        .await?;
 
     every_payment_settles_once(&mut world, 20).await?;
 
@@ -73,7 +102,10 @@ async fn duplicated_and_reordered_webhooks_are_absorbed() -> Result<()> {
     })
     .await?;
     ensure!(world.reports("webhook", "contradicted").await? == 0);
-    ensure!(world.outcomes_waiting().await? == 0, "an outcome was announced again");
+    ensure!(
+        world.outcomes_waiting().await? == 0,
+        "an outcome was announced again"
+    );
     world.stop().await
 }
 
@@ -81,7 +113,9 @@ async fn duplicated_and_reordered_webhooks_are_absorbed() -> Result<()> {
 async fn errors_before_and_after_the_charge_do_not_charge_twice() -> Result<()> {
     let scratch = Scratch::sqlite()?;
     let mut world = World::start(&scratch, "memory:", |_| {}).await?;
-    world.faults(&json!({"error_rate": 0.5, "reject_rate": 0.4, "latency_ms": 5})).await?;
+    world
+        .faults(&json!({"error_rate": 0.5, "reject_rate": 0.4, "latency_ms": 5}))
+        .await?;
     every_payment_settles_once(&mut world, 20).await?;
     world.stop().await
 }
@@ -90,7 +124,9 @@ async fn errors_before_and_after_the_charge_do_not_charge_twice() -> Result<()> 
 async fn an_outage_delays_payments_and_loses_none() -> Result<()> {
     let scratch = Scratch::sqlite()?;
     let mut world = World::start(&scratch, "memory:", |_| {}).await?;
-    world.faults(&json!({"outage_ms": 1_500, "reject_rate": 0.4})).await?;
+    world
+        .faults(&json!({"outage_ms": 1_500, "reject_rate": 0.4}))
+        .await?;
     every_payment_settles_once(&mut world, 20).await?;
     world.stop().await
 }
@@ -99,7 +135,9 @@ async fn an_outage_delays_payments_and_loses_none() -> Result<()> {
 async fn a_handler_that_dies_is_run_again_and_charges_once() -> Result<()> {
     let scratch = Scratch::sqlite()?;
     let mut world = World::start_around(&scratch, "memory:", |_| {}, dies_once).await?;
-    world.faults(&json!({"reject_rate": 0.4, "latency_ms": 4})).await?;
+    world
+        .faults(&json!({"reject_rate": 0.4, "latency_ms": 4}))
+        .await?;
     every_payment_settles_once(&mut world, 20).await?;
     world.stop().await
 }
@@ -113,7 +151,8 @@ fn dies_once(_consumer: &str, handlers: Handle) -> Handle {
         async move {
             let id = call.event().id().to_owned();
             if died.lock().is_ok_and(|mut died| died.insert(id)) {
-                let attempt = tokio::time::timeout(Duration::from_millis(8), handlers.oneshot(call));
+                let attempt =
+                    tokio::time::timeout(Duration::from_millis(8), handlers.oneshot(call));
                 assert!(attempt.await.is_ok(), "died in the middle");
                 return Err(Failure::retry("died at the end"));
             }
@@ -142,7 +181,10 @@ async fn without_webhooks_the_provider_is_asked() -> Result<()> {
 async fn webhooks_signed_with_the_previous_secret_are_taken_while_it_is_rotated() -> Result<()> {
     let scratch = Scratch::sqlite()?;
     let mut world = World::start(&scratch, "memory:", |config| {
-        let previous = std::mem::replace(&mut config.webhook_secret, "whsec_YW5vdGhlci13ZWJob29rLXNlY3JldC0wMDE=".into());
+        let previous = std::mem::replace(
+            &mut config.webhook_secret,
+            "whsec_YW5vdGhlci13ZWJob29rLXNlY3JldC0wMDE=".into(),
+        );
         config.previous_webhook_secret = Some(previous);
     })
     .await?;
@@ -154,13 +196,17 @@ async fn webhooks_signed_with_the_previous_secret_are_taken_while_it_is_rotated(
 
 #[tokio::test]
 async fn the_same_on_rabbitmq_and_postgresql() -> Result<()> {
-    let Some(bus) = server("AMQP_URL") else { return Ok(()) };
+    let Some(bus) = server("AMQP_URL") else {
+        return Ok(());
+    };
     on_real_servers(&bus).await
 }
 
 #[tokio::test]
 async fn the_same_on_kafka_and_postgresql() -> Result<()> {
-    let Some(bus) = server("KAFKA_URL") else { return Ok(()) };
+    let Some(bus) = server("KAFKA_URL") else {
+        return Ok(());
+    };
     on_real_servers(&bus).await
 }
 
@@ -174,7 +220,9 @@ async fn the_same_on_an_sqlite_bus() -> Result<()> {
 }
 
 async fn on_real_servers(bus: &str) -> Result<()> {
-    let Some(scratch) = Scratch::postgres().await? else { return Ok(()) };
+    let Some(scratch) = Scratch::postgres().await? else {
+        return Ok(());
+    };
     let mut world = World::start(&scratch, bus, |_| {}).await?;
     world.faults(&json!({"duplicate_rate": 0.3, "reorder_rate": 0.3, "error_rate": 0.2, "reject_rate": 0.4})).await?;
     every_payment_settles_once(&mut world, 20).await?;

@@ -5,8 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use chrono::Utc;
 use commerce_contracts::CloudEvent;
-use commerce_contracts::commerce::{Currency, Money, OrderId, OrganizationId, PaymentMethod, PaymentRequested};
-use commerce_event_bus::{EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName};
+use commerce_contracts::commerce::{
+    Currency, Money, OrderId, OrganizationId, PaymentMethod, PaymentRequested,
+};
+use commerce_event_bus::{
+    EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+};
 use commerce_host::testing::{Scratch, Tokens, resources};
 use commerce_host::{Drained, Handle, Host, Resources, Running};
 use commerce_payments::Config;
@@ -37,7 +41,11 @@ pub(crate) struct World {
 
 impl World {
     /// Payments and the sandbox, on this bus and store.
-    pub(crate) async fn start(scratch: &Scratch, bus: &str, change: impl FnOnce(&mut Config)) -> Result<Self> {
+    pub(crate) async fn start(
+        scratch: &Scratch,
+        bus: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
         Self::start_around(scratch, bus, change, |_, handlers| handlers).await
     }
 
@@ -53,9 +61,17 @@ impl World {
         let provider_scratch = Scratch::sqlite()?;
         let provider = resources(&provider_scratch, "memory:", &tokens).await?;
         let webhook_url = payments.public_url.join(commerce_payments::WEBHOOK_PATH)?;
-        let mut config = Config::new(provider.public_url.clone(), API_KEY.into(), WEBHOOK_SECRET.into());
+        let mut config = Config::new(
+            provider.public_url.clone(),
+            API_KEY.into(),
+            WEBHOOK_SECRET.into(),
+        );
         change(&mut config);
-        let sandbox = commerce_provider_sandbox::Config::new(API_KEY.into(), webhook_url, WEBHOOK_SECRET.into());
+        let sandbox = commerce_provider_sandbox::Config::new(
+            API_KEY.into(),
+            webhook_url,
+            WEBHOOK_SECRET.into(),
+        );
         let sandbox = commerce_provider_sandbox::service(sandbox, &provider).await?;
         let sandbox = Host::new(provider).mount(sandbox).start().await?;
         let mut world = Self::run(payments, tokens, config, around).await?;
@@ -67,7 +83,11 @@ impl World {
     pub(crate) async fn with_provider(scratch: &Scratch, provider_url: &str) -> Result<Self> {
         let tokens = Tokens::new()?;
         let payments = resources(scratch, "memory:", &tokens).await?;
-        let config = Config::new(Url::parse(provider_url)?, API_KEY.into(), WEBHOOK_SECRET.into());
+        let config = Config::new(
+            Url::parse(provider_url)?,
+            API_KEY.into(),
+            WEBHOOK_SECRET.into(),
+        );
         Self::run(payments, tokens, config, |_, handlers| handlers).await
     }
 
@@ -78,11 +98,18 @@ impl World {
         around: impl Fn(&str, Handle) -> Handle + Send + Sync + 'static,
     ) -> Result<Self> {
         let bus = payments.bus.clone();
-        let outcomes = Subscription::new(TopicName::new("payments")?, SubscriptionName::new("witness")?);
+        let outcomes = Subscription::new(
+            TopicName::new("payments")?,
+            SubscriptionName::new("witness")?,
+        );
         let outcomes = bus.subscribe(outcomes).await?;
         let provider_url = config.provider_url.to_string();
         let service = commerce_payments::service(config, &payments).await?;
-        let payments = Host::new(payments).mount(service).around_consumers(around).start().await?;
+        let payments = Host::new(payments)
+            .mount(service)
+            .around_consumers(around)
+            .start()
+            .await?;
         Ok(Self {
             http: reqwest::Client::new(),
             organization: OrganizationId::new(),
@@ -106,14 +133,29 @@ impl World {
     /// Sets what goes wrong at the provider.
     pub(crate) async fn faults(&self, faults: &Value) -> Result<Faults> {
         let url = format!("{}faults", self.provider_url);
-        let answer = self.http.put(url).bearer_auth(API_KEY).json(faults).send().await?.error_for_status()?;
+        let answer = self
+            .http
+            .put(url)
+            .bearer_auth(API_KEY)
+            .json(faults)
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(answer.json().await?)
     }
 
     /// The provider's ledger: reference and how often it was charged.
     pub(crate) async fn ledger(&self) -> Result<Vec<Value>> {
         let url = format!("{}ledger", self.provider_url);
-        let ledger: Value = self.http.get(url).bearer_auth(API_KEY).send().await?.error_for_status()?.json().await?;
+        let ledger: Value = self
+            .http
+            .get(url)
+            .bearer_auth(API_KEY)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
         Ok(ledger["entries"].as_array().context("no entries")?.clone())
     }
 
@@ -125,7 +167,12 @@ impl World {
     }
 
     /// The same for an order and attempt of the test's own.
-    pub(crate) async fn request_attempt(&self, order_id: OrderId, attempt: u32, amount_minor: i64) -> Result<()> {
+    pub(crate) async fn request_attempt(
+        &self,
+        order_id: OrderId,
+        attempt: u32,
+        amount_minor: i64,
+    ) -> Result<()> {
         let event = PaymentRequested {
             organization_id: self.organization,
             order_id,
@@ -136,12 +183,16 @@ impl World {
             requested_at: Utc::now(),
         };
         let mut message = Message::of(&event)?;
-        message.event = message.event.with_transaction_id(format!("order-{order_id}"))?;
+        message.event = message
+            .event
+            .with_transaction_id(format!("order-{order_id}"))?;
         // The consumer may not have subscribed yet; some brokers refuse what has nowhere to go. A repetition is the same
         // event, which the inbox absorbs.
         let bus = self.bus.clone();
         eventually(async || {
-            bus.publish(message.clone()).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+            bus.publish(message.clone())
+                .await
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
             Ok(())
         })
         .await
@@ -156,14 +207,23 @@ impl World {
                 .with_context(|| format!("{} of {count} outcomes were announced", events.len()))??
                 .context("the bus was closed")?;
             events.push(delivery.message().event.clone());
-            delivery.ack().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+            delivery
+                .ack()
+                .await
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
         }
         Ok(events)
     }
 
     /// How many outcomes are announced that nobody has taken yet.
     pub(crate) async fn outcomes_waiting(&self) -> Result<u64> {
-        let backlog = self.bus.backlog(&TopicName::new("payments")?, &SubscriptionName::new("witness")?).await?;
+        let backlog = self
+            .bus
+            .backlog(
+                &TopicName::new("payments")?,
+                &SubscriptionName::new("witness")?,
+            )
+            .await?;
         Ok(backlog.waiting + backlog.in_flight)
     }
 
@@ -178,9 +238,19 @@ impl World {
     /// The payments of an order, as the API shows them.
     pub(crate) async fn payments_of(&self, order_id: OrderId) -> Result<Vec<Value>> {
         let url = self.url(&format!("/payments?order_id={order_id}"));
-        let page: Value =
-            self.http.get(url).bearer_auth(self.token(&[READ])?).send().await?.error_for_status()?.json().await?;
-        Ok(page["_embedded"]["payments"].as_array().context("no payments")?.clone())
+        let page: Value = self
+            .http
+            .get(url)
+            .bearer_auth(self.token(&[READ])?)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        Ok(page["_embedded"]["payments"]
+            .as_array()
+            .context("no payments")?
+            .clone())
     }
 
     /// Waits until the order has one payment of this status, and returns it.
@@ -196,7 +266,14 @@ impl World {
 
     /// Metrics of the service as Prometheus reads them.
     pub(crate) async fn reports(&self, source: &str, outcome: &str) -> Result<u64> {
-        let text = self.http.get(self.url("/metrics")).send().await?.error_for_status()?.text().await?;
+        let text = self
+            .http
+            .get(self.url("/metrics"))
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?;
         let line = text.lines().find(|line| {
             line.starts_with("payments_provider_reports_total")
                 && line.contains(&format!("source=\"{source}\""))
@@ -225,7 +302,9 @@ pub(crate) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
-            Err(error) if Instant::now() > deadline => return Err(error.context("it did not happen in time")),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error.context("it did not happen in time"));
+            }
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
@@ -233,11 +312,18 @@ pub(crate) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -
 
 /// An answer that refuses must say so as a problem document.
 pub(crate) async fn problem(answer: reqwest::Response, status: u16) -> Result<Value> {
-    ensure!(answer.status() == status, "{} instead of {status}", answer.status());
+    ensure!(
+        answer.status() == status,
+        "{} instead of {status}",
+        answer.status()
+    );
     let content_type = answer.headers()["content-type"].to_str()?.to_owned();
     ensure!(content_type == "application/problem+json", "{content_type}");
     let problem: Value = answer.json().await?;
-    ensure!(problem["status"] == status && problem["title"].is_string(), "{problem}");
+    ensure!(
+        problem["status"] == status && problem["title"].is_string(),
+        "{problem}"
+    );
     Ok(problem)
 }
 
