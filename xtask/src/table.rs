@@ -30,9 +30,9 @@ impl Table {
                 .unwrap_or(0)
         };
         let flush_right = |column: usize| {
-            self.cells(column).skip(1).all(|cell| {
-                cell.is_empty() || cell.starts_with(|first: char| first.is_ascii_digit())
-            })
+            self.cells(column)
+                .skip(1)
+                .all(|cell| cell.is_empty() || is_figure(cell))
         };
         let layout: Vec<(usize, bool)> = (0..columns)
             .map(|column| (width(column), flush_right(column)))
@@ -67,6 +67,11 @@ impl Table {
     }
 }
 
+/// A number or a time; a sentence may begin with a number as well.
+fn is_figure(cell: &str) -> bool {
+    cell.len() <= 12 && cell.starts_with(|first: char| first.is_ascii_digit())
+}
+
 /// `0.4 s`, `12.0 s`, `3 min 05 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     let tenths = time.as_millis().div_ceil(100);
@@ -89,6 +94,18 @@ mod tests {
         assert_eq!(
             table.render(),
             "suite      passed    time\n---------  ------  ------\nevent-bus       7   1.5 s\nx             120  12.0 s\n"
+        );
+    }
+
+    #[test]
+    fn sentences_stay_flush_left() {
+        let mut table = Table::new(["remark", "x"]);
+        table.row(["300 orders came through".to_owned(), "1".to_owned()]);
+        table.row(["1 order".to_owned(), "2".to_owned()]);
+        assert!(
+            table.render().contains("\n1 order                  2\n"),
+            "{}",
+            table.render()
         );
     }
 
