@@ -24,6 +24,10 @@ pub(crate) enum Action {
     /// Again after this time, as if it had not been tried.
     Defer { after: Duration },
     /// Another delivery of the same event has done it already.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        allow(dead_code, reason = "only an inbox knows duplicates")
+    )]
     Duplicate,
 }
 

@@ -1,4 +1,11 @@
 //! What the crate promises, tried on real databases and on the bus in memory.
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    allow(
+        dead_code,
+        reason = "the cases with databases are compiled when both are there"
+    )
+)]
 
 mod broken_bus;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
