@@ -106,7 +106,7 @@ pub(crate) struct Lanes<T, I> {
     bounds: Bounds,
     slots: HashMap<u64, Slot<T, I>>,
     /// Ids per key in arrival order; the front is the head. Only ordered subscriptions have lanes.
-    lanes: HashMap<Bytes, VecDeque<u64>>,
+    by_key: HashMap<Bytes, VecDeque<u64>>,
     /// Ids that may be handed out, oldest arrival first.
     ready: BTreeSet<u64>,
     timers: BTreeSet<(Instant, u64)>,
@@ -125,7 +125,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             ordered,
             bounds,
             slots: HashMap::new(),
-            lanes: HashMap::new(),
+            by_key: HashMap::new(),
             ready: BTreeSet::new(),
             timers: BTreeSet::new(),
             memories: HashMap::new(),
@@ -153,7 +153,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             .and_then(|identity| self.memories.remove(identity));
         let key = key.filter(|_| self.ordered);
         let is_head = key.as_ref().is_none_or(|key| {
-            let lane = self.lanes.entry(key.clone()).or_default();
+            let lane = self.by_key.entry(key.clone()).or_default();
             lane.push_back(id);
             lane.len() == 1
         });
@@ -377,7 +377,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             self.timers.remove(&(at, id));
         }
         if let Some(key) = &slot.key
-            && let Some(lane) = self.lanes.get_mut(key)
+            && let Some(lane) = self.by_key.get_mut(key)
         {
             let was_head = lane.front() == Some(&id);
             if was_head {
@@ -388,7 +388,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             let head = lane.front().copied();
             match head {
                 None => {
-                    self.lanes.remove(key);
+                    self.by_key.remove(key);
                 }
                 Some(head) if was_head => self.activate(head),
                 Some(_) => {}

@@ -4,6 +4,7 @@
 mod raw;
 mod servers;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -196,11 +197,11 @@ async fn a_rebalance_drains_what_is_in_flight() {
     let mut acked = BTreeSet::new();
     for delivery in held {
         let partition = partition(&delivery);
-        if kept.contains_key(&partition) {
+        if let Entry::Vacant(first) = kept.entry(partition) {
+            first.insert(delivery);
+        } else {
             acked.insert(number(&delivery));
             delivery.ack().await.unwrap();
-        } else {
-            kept.insert(partition, delivery);
         }
     }
     let (second, repeated) = timeout(PATIENCE, repeated).await.unwrap().unwrap();

@@ -22,6 +22,10 @@ pub(crate) struct Payment {
 }
 
 /// An order as it is stored.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the order's id has the name that it has everywhere"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
     pub(crate) order_id: OrderId,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use commerce_event_bus::EventBus;
+use commerce_host::settings::ConnectionUrl;
 use commerce_host::{Drained, Handle, Host, Resources, Running, Settings};
 
 /// What to start, and with which settings.
@@ -33,13 +34,16 @@ pub struct Sandbox {
     pub config: commerce_provider_sandbox::Config,
 }
 
+/// Puts something around the handlers of the consumer of that name.
+pub type AroundHandlers = Box<dyn Fn(&str, Handle) -> Handle + Send + Sync>;
+
 /// What changes around the services without their knowing, for tests and the demo.
 #[derive(Default)]
 pub struct Surroundings {
     /// Puts something around the bus.
     pub bus: Option<Box<dyn FnOnce(EventBus) -> EventBus + Send>>,
     /// Puts something around every consumer's handlers.
-    pub handlers: Option<Box<dyn Fn(&str, Handle) -> Handle + Send + Sync>>,
+    pub handlers: Option<AroundHandlers>,
 }
 
 /// The running platform.
@@ -65,7 +69,12 @@ impl Assembly {
             ),
             None => None,
         };
-        let mut resources = Resources::connect(self.settings).await?;
+        let mut settings = self.settings;
+        settings.bus = Some(unheard_topics_allowed(
+            settings.bus_url(),
+            settings.namespace.as_deref(),
+        ));
+        let mut resources = Resources::connect(settings).await?;
         if let Some(around) = surroundings.bus {
             resources.bus = around(resources.bus);
         }
@@ -100,15 +109,31 @@ impl Platform {
     /// Drains the services, then the sandbox, which may still have something to answer them.
     pub async fn shutdown(self) -> Drained {
         let services = self.services.shutdown().await;
-        match self.sandbox {
-            Some(sandbox) => match sandbox.shutdown().await {
-                Drained::Clean => services,
-                timed_out @ Drained::TimedOut { .. } if services == Drained::Clean => timed_out,
-                Drained::TimedOut { .. } => services,
-            },
-            None => services,
+        let sandbox = match self.sandbox {
+            Some(sandbox) => sandbox.shutdown().await,
+            None => Drained::Clean,
+        };
+        if services == Drained::Clean {
+            sandbox
+        } else {
+            services
         }
     }
+}
+
+/// RabbitMQ keeps no event of a topic that nobody subscribes to, and the bus takes that for a mistake unless told
+/// otherwise. What customers were told interests only who subscribes to it from outside the platform.
+fn unheard_topics_allowed(bus: ConnectionUrl, namespace: Option<&str>) -> ConnectionUrl {
+    let said = bus.expose().contains("unrouted_ok=");
+    if said || !matches!(bus.scheme(), "amqp" | "amqps") {
+        return bus;
+    }
+    let topic = namespace.map_or_else(
+        || "notifications".to_owned(),
+        |namespace| format!("{namespace}.notifications"),
+    );
+    let separator = if bus.expose().contains('?') { '&' } else { '?' };
+    ConnectionUrl::new(format!("{}{separator}unrouted_ok={topic}", bus.expose()))
 }
 
 /// The sandbox is another company: its own port, no bus, a database of its own.
@@ -116,8 +141,35 @@ async fn start_sandbox(sandbox: Sandbox, platform: &Settings) -> anyhow::Result<
     let mut settings = platform.clone();
     settings.listen = sandbox.listen;
     settings.public_url = None;
-    settings.bus = Some(commerce_host::settings::ConnectionUrl::new("memory:"));
+    settings.bus = Some(ConnectionUrl::new("memory:"));
     let resources = Resources::connect(settings).await?;
     let service = commerce_provider_sandbox::service(sandbox.config, &resources).await?;
     Host::new(resources).mount(service).start().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rabbitmq_is_told_which_topic_may_be_unheard() {
+        let told = |url: &str, namespace| {
+            unheard_topics_allowed(ConnectionUrl::new(url), namespace)
+                .expose()
+                .to_owned()
+        };
+        assert_eq!(
+            told("amqp://a@b/c", None),
+            "amqp://a@b/c?unrouted_ok=notifications"
+        );
+        assert_eq!(
+            told("amqp://a@b/c?x=1", Some("n")),
+            "amqp://a@b/c?x=1&unrouted_ok=n.notifications"
+        );
+        assert_eq!(
+            told("amqp://a@b/c?unrouted_ok=z", None),
+            "amqp://a@b/c?unrouted_ok=z"
+        );
+        assert_eq!(told("sqlite:bus.db", None), "sqlite:bus.db");
+    }
 }

@@ -28,7 +28,8 @@ pub(crate) struct Courier {
 #[derive(Clone, Debug, sqlx::FromRow)]
 struct Webhook {
     id: Uuid,
-    webhook_id: String,
+    #[sqlx(rename = "webhook_id")]
+    message_id: String,
     body: String,
     attempts: i64,
 }
@@ -112,12 +113,12 @@ impl Courier {
             .http
             .post(self.sandbox.config.webhook_url.clone())
             .header("content-type", "application/json")
-            .header("webhook-id", &webhook.webhook_id)
+            .header("webhook-id", &webhook.message_id)
             .header("webhook-timestamp", timestamp)
             .header(
                 "webhook-signature",
                 self.signer
-                    .sign(&webhook.webhook_id, timestamp, &webhook.body),
+                    .sign(&webhook.message_id, timestamp, &webhook.body),
             )
             .body(webhook.body.clone())
             .send()
@@ -125,11 +126,11 @@ impl Courier {
         match answer {
             Ok(answer) if answer.status().is_success() => true,
             Ok(answer) => {
-                tracing::debug!(webhook = webhook.webhook_id, status = %answer.status(), "a webhook was refused and comes again");
+                tracing::debug!(webhook = webhook.message_id, status = %answer.status(), "a webhook was refused and comes again");
                 false
             }
             Err(error) => {
-                tracing::debug!(webhook = webhook.webhook_id, %error, "a webhook could not be delivered and comes again");
+                tracing::debug!(webhook = webhook.message_id, %error, "a webhook could not be delivered and comes again");
                 false
             }
         }

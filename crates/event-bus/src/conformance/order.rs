@@ -137,20 +137,25 @@ pub(super) async fn members_come_and_go_and_order_stays(stage: &Stage<'_>) -> Re
     let deadline = Instant::now() + stage.factory.patience() * 2;
     // The number that each key may reach: all before it are settled. At least once allows repetitions, never a gap.
     let mut open: BTreeMap<String, u64> = BTreeMap::new();
-    let mut step = 0_u64;
+    // Members change after deliveries, not after time: a broker that needs seconds to share work out anew must get to hand
+    // something out in between, or the case would measure its pace.
+    let (mut step, mut turn, mut changed_at) = (0_u64, 0_u64, 0_u64);
     while open.values().sum::<u64>() < KEYS * EACH {
         ensure!(Instant::now() < deadline, "not all came: {open:?}");
-        step += 1;
-        if step.is_multiple_of(5) && members.len() < 3 {
+        turn += 1;
+        if step != changed_at && step.is_multiple_of(5) && members.len() < 3 {
             members.push(stage.subscribe(&subscription).await?);
-        } else if step.is_multiple_of(7) && members.len() > 1 {
+            changed_at = step;
+        } else if step != changed_at && step.is_multiple_of(7) && members.len() > 1 {
             members.remove(0).close().await;
+            changed_at = step;
         }
         let count = members.len() as u64;
-        let member = &mut members[usize::try_from(step % count)?];
+        let member = &mut members[usize::try_from(turn % count)?];
         let Ok(next) = timeout(Duration::from_millis(50), member.next()).await else {
             continue;
         };
+        step += 1;
         let delivery = next?.ok_or_else(|| Failure::new("a member ended"))?;
         let (key, number) = (key(&delivery)?, number(&delivery)?);
         let reached = open.entry(key.clone()).or_default();

@@ -165,7 +165,7 @@ fn bootstrap(place: &str) -> Result<String, Error> {
         match port {
             None => servers.push(format!("{host}:{DEFAULT_PORT}")),
             Some((name, port)) if !name.is_empty() && port.parse::<u16>().is_ok() => {
-                servers.push(host.to_owned())
+                servers.push(host.to_owned());
             }
             Some(_) => return Err(config(format!("kafka: {host:?} is not HOST:PORT"))),
         }

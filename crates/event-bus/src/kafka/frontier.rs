@@ -37,7 +37,7 @@ impl Frontier {
     }
 
     /// The position, when it has not been given out to be committed yet.
-    pub(super) fn to_commit(&mut self) -> Option<i64> {
+    pub(super) fn take_commit(&mut self) -> Option<i64> {
         let position = self.position()?;
         (self.committed.replace(position) != Some(position)).then_some(position)
     }
@@ -92,15 +92,15 @@ mod tests {
     #[test]
     fn a_position_is_committed_once_unless_it_failed() {
         let mut frontier = Frontier::default();
-        assert_eq!(frontier.to_commit(), None);
+        assert_eq!(frontier.take_commit(), None);
         frontier.receive(4);
-        assert_eq!(frontier.to_commit(), Some(4));
-        assert_eq!(frontier.to_commit(), None);
+        assert_eq!(frontier.take_commit(), Some(4));
+        assert_eq!(frontier.take_commit(), None);
         frontier.settle(4);
-        assert_eq!(frontier.to_commit(), Some(5));
+        assert_eq!(frontier.take_commit(), Some(5));
         frontier.commit_failed();
-        assert_eq!(frontier.to_commit(), Some(5));
-        assert_eq!(frontier.to_commit(), None);
+        assert_eq!(frontier.take_commit(), Some(5));
+        assert_eq!(frontier.take_commit(), None);
     }
 
     #[test]

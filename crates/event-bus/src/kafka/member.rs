@@ -42,12 +42,12 @@ impl Partitions {
     }
 
     /// Positions that have moved since they were last given out, of all partitions or of some.
-    pub(super) fn to_commit(&mut self, of: Option<&BTreeSet<i32>>) -> Vec<(i32, i64)> {
+    pub(super) fn take_commit(&mut self, of: Option<&BTreeSet<i32>>) -> Vec<(i32, i64)> {
         let wanted = |partition: &i32| of.is_none_or(|of| of.contains(partition));
         self.0
             .iter_mut()
             .filter(|(partition, _)| wanted(partition))
-            .filter_map(|(partition, frontier)| Some((*partition, frontier.to_commit()?)))
+            .filter_map(|(partition, frontier)| Some((*partition, frontier.take_commit()?)))
             .collect()
     }
 }

@@ -14,6 +14,7 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
 };
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -216,7 +217,7 @@ fn commit<C: rdkafka::consumer::Consumer<Callbacks>>(
     of: Option<&BTreeSet<i32>>,
     mode: CommitMode,
 ) {
-    let positions = member.desk.change(|_, assigned| assigned.to_commit(of));
+    let positions = member.desk.change(|_, assigned| assigned.take_commit(of));
     if positions.is_empty() {
         return;
     }
@@ -264,7 +265,7 @@ impl ConsumerContext for Callbacks {
                 self.member.revoked(&partitions);
             }
             Rebalance::Error(error) => {
-                tracing::warn!(%error, topic = %self.member.topic, "Kafka rebalance")
+                tracing::warn!(%error, topic = %self.member.topic, "Kafka rebalance");
             }
         }
     }
@@ -274,7 +275,7 @@ impl ConsumerContext for Callbacks {
             .elements()
             .iter()
             .filter(|element| result.is_err() || element.error().is_err())
-            .map(|element| element.partition())
+            .map(TopicPartitionListElem::partition)
             .collect();
         match result {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => return,
@@ -308,7 +309,7 @@ fn numbers(partitions: &TopicPartitionList) -> BTreeSet<i32> {
     partitions
         .elements()
         .iter()
-        .map(|element| element.partition())
+        .map(TopicPartitionListElem::partition)
         .collect()
 }
 

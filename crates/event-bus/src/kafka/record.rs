@@ -36,7 +36,7 @@ impl Record {
                 .headers()
                 .into_iter()
                 .flat_map(rdkafka::message::Headers::iter)
-                .map(copy_header)
+                .map(|header| copy_header(&header))
                 .collect()
         };
         // The client panics at a header whose name is not UTF-8. One such record must not end the subscription: it goes
@@ -171,7 +171,7 @@ impl Record {
     }
 }
 
-fn copy_header(header: Header<'_, &[u8]>) -> (String, Option<Bytes>) {
+fn copy_header(header: &Header<'_, &[u8]>) -> (String, Option<Bytes>) {
     (
         header.key.to_owned(),
         header.value.map(Bytes::copy_from_slice),

@@ -27,7 +27,7 @@ impl Departure {
     pub(crate) fn ask(&self, within: Duration) {
         let asked = after(Instant::now(), within);
         self.deadline.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(asked, |before| before.min(asked)))
+            *deadline = Some(deadline.map_or(asked, |before| before.min(asked)));
         });
     }
 

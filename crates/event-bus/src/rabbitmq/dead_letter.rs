@@ -295,11 +295,7 @@ fn original_headers(properties: &BasicProperties) -> FieldTable {
         name.starts_with(PREFIX) || BROKERS_OWN.iter().any(|prefix| name.starts_with(prefix))
     };
     let mut original = FieldTable::default();
-    for (name, value) in properties
-        .headers()
-        .iter()
-        .flat_map(|headers| headers.inner())
-    {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         if !added(name.as_str()) {
             original.insert(name.clone(), value.clone());
         }

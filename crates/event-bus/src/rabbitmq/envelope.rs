@@ -82,11 +82,7 @@ fn event(properties: &BasicProperties, body: &Bytes) -> Result<CloudEvent, Strin
     }
     let mut attributes = Vec::new();
     let mut no_data = false;
-    for (name, value) in properties
-        .headers()
-        .iter()
-        .flat_map(|headers| headers.inner())
-    {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         let name = name.as_str();
         if name == NO_DATA {
             no_data = *value == AMQPValue::Boolean(true);
@@ -126,10 +122,7 @@ fn text(value: &AMQPValue) -> Option<String> {
 }
 
 fn plain_headers(properties: &BasicProperties) -> Vec<(String, Bytes)> {
-    let headers = properties
-        .headers()
-        .iter()
-        .flat_map(|headers| headers.inner());
+    let headers = properties.headers().iter().flat_map(FieldTable::inner);
     headers
         .map(|(name, value)| {
             let bytes = match value {

@@ -97,7 +97,7 @@ impl Member {
                 identity,
                 earlier_attempts: 0,
                 item,
-            })
+            });
         });
     }
 

@@ -219,19 +219,18 @@ impl Publisher {
             .map_err(|_| Error::new(ErrorKind::Timeout, operation, "every channel stayed busy"))?
             .map_err(|_| closed(operation))?;
         loop {
-            let channel = match self.idle() {
-                Some(channel) => channel,
-                None => {
-                    let channel = self.link.channel(operation, deadline).await?;
-                    if let Err(error) = channel
-                        .confirm_select(ConfirmSelectOptions::default())
-                        .await
-                    {
-                        tracing::debug!(%error, "a new channel broke");
-                        continue;
-                    }
-                    channel
+            let channel = if let Some(channel) = self.idle() {
+                channel
+            } else {
+                let channel = self.link.channel(operation, deadline).await?;
+                if let Err(error) = channel
+                    .confirm_select(ConfirmSelectOptions::default())
+                    .await
+                {
+                    tracing::debug!(%error, "a new channel broke");
+                    continue;
                 }
+                channel
             };
             match self.declare(&channel, topics).await {
                 Ok(()) => return Ok((channel, permit)),
@@ -366,7 +365,7 @@ fn mark_returned(returned: &BasicReturnMessage, window: &[Outgoing], verdicts: &
     {
         Some((_, verdict)) => *verdict = Verdict::Unrouted,
         None => {
-            tracing::error!(exchange = %returned.exchange, "a message came back that was not sent here")
+            tracing::error!(exchange = %returned.exchange, "a message came back that was not sent here");
         }
     }
 }

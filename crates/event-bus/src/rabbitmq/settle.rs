@@ -56,11 +56,10 @@ impl RabbitSettler {
     async fn ack(&self, receipt: Receipt, item: &Item) -> Result<(), Error> {
         let acker = &item.acker;
         match acker.ack(BasicAckOptions::default()).await {
-            Ok(true) => {}
             // The channel that delivered it is gone.
             Ok(false) if acker.poisoned() => return Err(lost(Stale)),
-            // Acked before by a call that was dropped before it could say so here.
-            Ok(false) => {}
+            // False: acked before, by a call that was dropped before it could say so here.
+            Ok(true | false) => {}
             Err(error) => {
                 return Err(unavailable(
                     "settle",

@@ -71,7 +71,7 @@ impl Consumption {
                 }
                 // Before the first subscription there is none; when the bus is away, its own check says so.
                 Err(error) => {
-                    tracing::debug!(consumer = self.name, %topic, %error, "the backlog is not known")
+                    tracing::debug!(consumer = self.name, %topic, %error, "the backlog is not known");
                 }
             }
         }

@@ -71,7 +71,7 @@ pub(crate) async fn watch(
                         .insert(name.clone(), lag);
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(database = name, %error, "the outbox cannot be read")
+                    tracing::debug!(database = name, %error, "the outbox cannot be read");
                 }
                 Err(_) => tracing::debug!(database = name, "the outbox cannot be read in time"),
             }

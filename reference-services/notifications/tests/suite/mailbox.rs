@@ -47,8 +47,8 @@ async fn the_same_e_mail_is_written_once_however_often_and_by_whomever() {
     let letters: Vec<_> = (0..20).map(|_| letter()).collect();
     let mailbox = Mailbox::open(&file).await.unwrap();
     let mut deliveries = JoinSet::new();
-    for letter in letters.iter().cycle().take(100).cloned() {
-        let mailbox = mailbox.clone();
+    for letter in letters.iter().cycle().take(100) {
+        let (mailbox, letter) = (mailbox.clone(), letter.clone());
         deliveries.spawn(async move { mailbox.deliver(&letter).await.unwrap() });
     }
     let outcomes = deliveries.join_all().await;

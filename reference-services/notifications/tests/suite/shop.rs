@@ -16,7 +16,7 @@ use commerce_host::{Host, Running};
 use commerce_notifications::{Config, TransportUrl};
 
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running service.
 pub(crate) struct Shop {
@@ -54,8 +54,13 @@ impl Shop {
         }
     }
 
+    /// Publishes as soon as the bus takes it: RabbitMQ does so once the service has subscribed.
     pub(crate) async fn publish(&self, message: Message) {
-        self.bus.publish(message).await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.bus.publish(message.clone()).await {
+            assert!(error.is_retryable() && Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) fn mailbox(&self) -> PathBuf {

@@ -93,9 +93,7 @@ impl NewOrder {
             check_payment("/payment", *payment, &mut mistakes);
         }
         let items: Option<Vec<OrderItem>> = items.into_iter().collect();
-        let (Some(customer), Some(freight), Some(items), true) =
-            (customer, freight, items, mistakes.0.is_empty())
-        else {
+        let (Some(freight), Some(items), true) = (freight, items, mistakes.0.is_empty()) else {
             return Err(mistakes.into_problem());
         };
         let Some(total) = total(&items, freight) else {
@@ -132,7 +130,7 @@ fn total(items: &[OrderItem], freight: Money) -> Option<Money> {
 }
 
 impl Buyer {
-    fn accept(self, mistakes: &mut Mistakes) -> Option<Customer> {
+    fn accept(self, mistakes: &mut Mistakes) -> Customer {
         mistakes.text("/customer/name", &self.name, 200);
         if !is_address(&self.email) {
             mistakes.add(
@@ -140,11 +138,11 @@ impl Buyer {
                 "not an e-mail address such as ana@shop.example".to_owned(),
             );
         }
-        Some(Customer {
+        Customer {
             customer_id: self.customer_id.into(),
             name: self.name,
             email: self.email,
-        })
+        }
     }
 }
 

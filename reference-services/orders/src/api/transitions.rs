@@ -78,7 +78,7 @@ pub(super) async fn check_out(
             Begun::Repeated(order) => return Ok(show(order)),
             Begun::New(order) => order,
         };
-        let next = decide(order.standing(), Command::CheckOut).map_err(|error| refuse(&error))?;
+        let next = decide(order.standing(), Command::CheckOut).map_err(refuse)?;
         order.payment = payment.or(order.payment);
         let terms = order.payment.ok_or_else(|| {
             Problem::unprocessable("how the order is paid is not known yet")
@@ -146,7 +146,7 @@ pub(super) async fn cancel(
             Begun::Repeated(order) => return Ok(show(order)),
             Begun::New(order) => order,
         };
-        let next = decide(order.standing(), Command::Cancel).map_err(|error| refuse(&error))?;
+        let next = decide(order.standing(), Command::Cancel).map_err(refuse)?;
         let Some(order) = request
             .advance(&mut tx, &order, next, reason.clone())
             .await?
@@ -233,7 +233,7 @@ impl<'a> Request<'a> {
     }
 }
 
-fn refuse(reason: &NotAllowed) -> Problem {
+fn refuse(reason: NotAllowed) -> Problem {
     Problem::conflict(reason.to_string())
 }
 

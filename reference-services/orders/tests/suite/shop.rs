@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use commerce_contracts::{CloudEvent, Event};
 use commerce_event_bus::{
-    EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+    Backlog, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
 };
 use commerce_host::testing::{self, Scratch, Tokens};
 use commerce_host::{Host, Running};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Longer than anything takes; what takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What somebody needs who may do everything here.
 pub(crate) const EVERYTHING: [&str; 4] = [
@@ -56,6 +56,12 @@ impl Shop {
             .await
             .unwrap();
         let running = Host::new(resources).mount(service).start().await.unwrap();
+        // RabbitMQ keeps nothing that nobody has subscribed to, so a test speaks once it is listened to.
+        let bus = running.resources().bus.clone();
+        until("the consumer subscribes", || async {
+            backlog(&bus).await.is_some()
+        })
+        .await;
         let organization = Uuid::now_v7();
         let token = tokens.token(organization, &EVERYTHING).unwrap();
         // A test wants to see a redirect, not to follow it.
@@ -175,14 +181,7 @@ impl Shop {
 
     /// How many outcomes of payments orders has put aside.
     pub(crate) async fn dead_letters(&self) -> u64 {
-        let backlog = self
-            .bus()
-            .backlog(
-                &TopicName::new("payments").unwrap(),
-                &SubscriptionName::new("orders").unwrap(),
-            )
-            .await;
-        backlog.map_or(0, |backlog| backlog.dead)
+        backlog(self.bus()).await.map_or(0, |backlog| backlog.dead)
     }
 
     pub(crate) async fn close(self) {
@@ -197,6 +196,15 @@ impl Shop {
         assert_eq!(drained, commerce_host::Drained::Clean);
         scratch.remove().await.unwrap();
     }
+}
+
+/// What waits for orders to hear of payments; none before it has subscribed.
+async fn backlog(bus: &EventBus) -> Option<Backlog> {
+    let (topic, name) = (
+        TopicName::new("payments").unwrap(),
+        SubscriptionName::new("orders").unwrap(),
+    );
+    bus.backlog(&topic, &name).await.ok()
 }
 
 /// Waits until the condition holds.

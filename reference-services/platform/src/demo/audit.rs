@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use commerce_contracts::Event as _;
@@ -16,9 +16,14 @@ use super::timeline::{Step, Timeline};
 /// The topics of the platform.
 pub(crate) const TOPICS: [&str; 3] = ["orders", "payments", "notifications"];
 
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(10);
+
 /// What the auditor has seen so far; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Audit(Arc<Mutex<Seen>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Audit {
+    name: SubscriptionName,
+    seen: Arc<Mutex<Seen>>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -30,13 +35,12 @@ struct Seen {
 impl Audit {
     /// Subscribes to every topic under a name of its own, so that it takes nothing from anybody; returns once it
     /// is subscribed.
-    pub(crate) async fn start(
-        bus: &EventBus,
-        name: &str,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Self> {
-        let audit = Self::default();
-        let name = SubscriptionName::new(name)?;
+    pub(crate) async fn start(bus: &EventBus, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let name = SubscriptionName::new(format!("audit-{}", Uuid::now_v7().simple()))?;
+        let audit = Self {
+            name: name.clone(),
+            seen: Arc::default(),
+        };
         for topic in TOPICS {
             let mut subscriber = bus
                 .subscribe(Subscription::new(TopicName::new(topic)?, name.clone()))
@@ -51,9 +55,12 @@ impl Audit {
                     match next {
                         Ok(Some(delivery)) => {
                             audit.record(delivery.message());
-                            if let Err(error) = delivery.ack().await {
-                                tracing::debug!(topic, %error, "the auditor will see an event again");
-                            }
+                            // Beside the next one, so that the bus can settle many at once.
+                            tokio::spawn(async move {
+                                if let Err(error) = delivery.ack().await {
+                                    tracing::debug!(topic, %error, "the auditor will see an event again");
+                                }
+                            });
                         }
                         Ok(None) => break,
                         Err(error) => {
@@ -100,6 +107,24 @@ impl Audit {
             .collect()
     }
 
+    /// Waits a little for events that are still before it.
+    pub(crate) async fn catch_up(&self, bus: &EventBus) {
+        let deadline = Instant::now() + CATCH_UP_WITHIN;
+        for topic in TOPICS {
+            let Ok(topic) = TopicName::new(topic) else {
+                continue;
+            };
+            while Instant::now() < deadline {
+                match bus.backlog(&topic, &self.name).await {
+                    Ok(backlog) if !backlog.is_drained() => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
     /// How many orders were paid.
     pub(crate) fn paid(&self) -> usize {
         self.seen().paid
@@ -118,7 +143,7 @@ impl Audit {
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

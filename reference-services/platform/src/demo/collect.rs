@@ -20,6 +20,10 @@ struct Amount {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields are named as the API names them"
+)]
 struct Order {
     order_id: Uuid,
     state: String,

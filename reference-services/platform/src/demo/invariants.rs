@@ -1,7 +1,7 @@
 //! What must hold when the demo ends, checked against what the services' public APIs, the provider's ledger
 //! and the mailbox say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
@@ -67,63 +67,88 @@ pub(crate) const SETTLED: [&str; 3] = ["RECEIVED", "PAYMENT_PENDING", "CANCELLED
 
 /// How many expected orders are missing or unsettled.
 pub(crate) fn lost(expected: &Expected, seen: &Seen) -> usize {
-    let settled: HashMap<_, _> = seen
+    let settled: HashSet<Uuid> = seen
         .orders
         .iter()
-        .filter(|order| SETTLED.contains(&order.state.as_str()))
-        .map(|order| (order.order_id, ()))
+        .filter(|order| order.is_settled())
+        .map(|order| order.order_id)
         .collect();
     expected
         .keys()
-        .filter(|order_id| !settled.contains_key(*order_id))
+        .filter(|order_id| !settled.contains(*order_id))
         .count()
 }
 
 /// Every promise that is not kept.
 pub(crate) fn check(expected: &Expected, seen: &Seen) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    let mut broken = |invariant, detail: String| violations.push(Violation { invariant, detail });
+    let mut broken = Broken::default();
+    orders_are_settled(expected, seen, &mut broken);
+    money_is_right(seen, &mut broken);
+    customers_are_told_once(seen, &mut broken);
+    for (subscription, count) in seen.dead_letters.iter().filter(|(_, count)| **count > 0) {
+        broken.promise(
+            "nothing lost",
+            format!("{count} dead letters in {subscription}"),
+        );
+    }
+    broken.0
+}
+
+#[derive(Default)]
+struct Broken(Vec<Violation>);
+
+impl Broken {
+    fn promise(&mut self, invariant: &'static str, detail: String) {
+        self.0.push(Violation { invariant, detail });
+    }
+}
+
+impl OrderSeen {
+    fn is_settled(&self) -> bool {
+        SETTLED.contains(&self.state.as_str())
+    }
+}
+
+fn orders_are_settled(expected: &Expected, seen: &Seen, broken: &mut Broken) {
     let orders: HashMap<_, _> = seen
         .orders
         .iter()
         .map(|order| (order.order_id, order))
         .collect();
-
     for (order_id, total) in expected {
         match orders.get(order_id) {
-            None => broken(
+            None => broken.promise(
                 "nothing lost",
                 format!("order {order_id} was accepted and is gone"),
             ),
-            Some(order) if !SETTLED.contains(&order.state.as_str()) => {
-                broken(
+            Some(order) if !order.is_settled() => {
+                broken.promise(
                     "every order settled",
                     format!("order {order_id} is {}", order.state),
                 );
             }
-            Some(order) if order.total != *total => {
-                broken(
-                    "totals to the cent",
-                    format!(
-                        "order {order_id} costs {total} cents, the service says {}",
-                        order.total
-                    ),
-                );
-            }
+            Some(order) if order.total != *total => broken.promise(
+                "totals to the cent",
+                format!(
+                    "order {order_id} costs {total} cents, the service says {}",
+                    order.total
+                ),
+            ),
             Some(_) => {}
         }
     }
     if orders.len() != expected.len() || orders.len() != seen.orders.len() {
-        broken(
-            "nothing lost",
-            format!(
-                "{} orders were placed, {} are listed",
-                expected.len(),
-                seen.orders.len()
-            ),
+        let detail = format!(
+            "{} orders were placed, {} are listed",
+            expected.len(),
+            seen.orders.len()
         );
+        broken.promise("nothing lost", detail);
     }
+}
 
+fn money_is_right(seen: &Seen, broken: &mut Broken) {
+    const PROMISE: &str = "confirmed payments equal order totals";
     let mut confirmed: HashMap<Uuid, Vec<i64>> = HashMap::new();
     for payment in seen
         .payments
@@ -135,66 +160,56 @@ pub(crate) fn check(expected: &Expected, seen: &Seen) -> Vec<Violation> {
             .or_default()
             .push(payment.amount);
     }
+    let mut received = 0;
     for order in &seen.orders {
         let paid = confirmed.remove(&order.order_id).unwrap_or_default();
-        let right = if order.state == "RECEIVED" {
-            paid == [order.total]
+        let owed = if order.state == "RECEIVED" {
+            vec![order.total]
         } else {
-            paid.is_empty()
+            Vec::new()
         };
-        if !right {
-            broken(
-                "confirmed payments equal order totals",
-                format!(
-                    "order {} is {} at {} cents, confirmed: {paid:?}",
-                    order.order_id, order.state, order.total
-                ),
+        received += owed.iter().sum::<i64>();
+        if paid != owed {
+            let (order_id, state, total) = (order.order_id, &order.state, order.total);
+            broken.promise(
+                PROMISE,
+                format!("order {order_id} is {state} at {total} cents, confirmed: {paid:?}"),
             );
         }
+    }
+    for order_id in confirmed.keys() {
+        broken.promise(
+            PROMISE,
+            format!("a payment is confirmed for {order_id}, which is no order"),
+        );
+    }
+    let charged: i64 = seen.charged.values().sum();
+    if charged != received {
+        broken.promise(
+            PROMISE,
+            format!("the provider charged {charged} cents, received orders cost {received}"),
+        );
+    }
+}
+
+fn customers_are_told_once(seen: &Seen, broken: &mut Broken) {
+    const PROMISE: &str = "each customer told exactly once";
+    for order in seen.orders.iter().filter(|order| order.is_settled()) {
         let told = seen.told.get(&order.order_id).copied().unwrap_or(0);
-        if SETTLED.contains(&order.state.as_str()) && told != 1 {
-            broken(
-                "each customer told exactly once",
-                format!(
-                    "order {} is {}, its customer has {told} messages",
-                    order.order_id, order.state
-                ),
+        if told != 1 {
+            let (order_id, state) = (order.order_id, &order.state);
+            broken.promise(
+                PROMISE,
+                format!("order {order_id} is {state}, its customer has {told} messages"),
             );
         }
     }
     if let Some(stray) = seen.told.get(&Uuid::nil()) {
-        broken(
-            "each customer told exactly once",
+        broken.promise(
+            PROMISE,
             format!("{stray} messages belong to no notification"),
         );
     }
-    for order_id in confirmed.keys() {
-        broken(
-            "confirmed payments equal order totals",
-            format!("a payment is confirmed for {order_id}, which is no order"),
-        );
-    }
-
-    let charged: i64 = seen.charged.values().sum();
-    let received: i64 = seen
-        .orders
-        .iter()
-        .filter(|order| order.state == "RECEIVED")
-        .map(|order| order.total)
-        .sum();
-    if charged != received {
-        broken(
-            "confirmed payments equal order totals",
-            format!("the provider charged {charged} cents, received orders cost {received}"),
-        );
-    }
-    for (subscription, count) in seen.dead_letters.iter().filter(|(_, count)| **count > 0) {
-        broken(
-            "nothing lost",
-            format!("{count} dead letters in {subscription}"),
-        );
-    }
-    violations
 }
 
 #[cfg(test)]

@@ -16,20 +16,22 @@ mod shop;
 mod stage;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use commerce_host::Shutdown;
+use commerce_resilient_client::Client;
 
 pub use self::options::DemoOptions;
 
 use self::audit::Audit;
 use self::faults::Faults;
 use self::invariants::{Expected, Seen};
-use self::orders::olist::{self, Import};
-use self::orders::sample;
+use self::orders::olist::{self, Import, RejectedRow};
+use self::orders::{OrderDraft, sample};
 use self::progress::Progress;
 use self::report::{Latency, Payments, Report};
 use self::run::{Run, Source};
@@ -76,133 +78,164 @@ async fn perform(options: &DemoOptions) -> anyhow::Result<Report> {
         );
         kill_after(after);
     }
-    let Import {
-        orders,
-        rejected,
-        notes,
-    } = orders_of(&run)?;
-    for note in &notes {
+    let import = orders_of(&run)?;
+    for note in &import.notes {
         eprintln!("note: {note}");
     }
+    let mut faults = Faults::default();
+    let stage = Stage::set(&run, &folder, &faults).await?;
+    let actors = Actors::enter(&stage, &mut run, &folder).await?;
+    let outcome = play(
+        &stage,
+        &actors,
+        &import.orders,
+        run.faults.then_some(&mut faults),
+        options.deadline,
+    )
+    .await?;
+    let report = tell(outcome, import.rejected, run.faults.then_some(&faults));
+    stage.strike().await;
+    Ok(leave_behind(report, &folder, temporary))
+}
+
+/// Who acts: the shop, and who sets the provider's faults.
+struct Actors {
+    shop: Client,
+    provider: Client,
+}
+
+impl Actors {
+    /// Connects as the shop of the run; registers it first when it is new.
+    async fn enter(stage: &Stage, run: &mut Run, folder: &Path) -> anyhow::Result<Self> {
+        let registered = if let Some(known) = run.shop.clone() {
+            known
+        } else {
+            let new = shop::register(stage.url(), run).await?;
+            run.shop = Some(new.clone());
+            run.save(folder)?;
+            new
+        };
+        Ok(Self {
+            shop: shop::connect(
+                stage.url(),
+                &registered.client_id,
+                &registered.client_secret,
+            )?,
+            provider: shop::connect_provider(stage.provider_url(), &run.secrets.provider_api_key)?,
+        })
+    }
+}
+
+/// What was asked for, and what was seen.
+struct Outcome {
+    expected: Expected,
+    seen: Seen,
+    elapsed: Duration,
+    duplicates: u64,
+    retries: u64,
+    audit: Audit,
+}
+
+/// Places the orders, waits for what becomes of them, and asks everybody what they know.
+async fn play(
+    stage: &Stage,
+    actors: &Actors,
+    orders: &[OrderDraft],
+    mut faults: Option<&mut Faults>,
+    deadline: Duration,
+) -> anyhow::Result<Outcome> {
     let expected: Expected = orders
         .iter()
         .map(|draft| (draft.request.order_id, draft.total_cents()))
         .collect();
-
-    let mut faults = Faults::default();
-    let stage = Stage::set(&run, &folder, &faults).await?;
-    if run.shop.is_none() {
-        run.shop = Some(shop::register(stage.url(), &run).await?);
-        run.save(&folder)?;
-    }
-    let registered = run.shop.as_ref().context("the shop was just registered")?;
-    let client = shop::connect(
-        stage.url(),
-        &registered.client_id,
-        &registered.client_secret,
-    )?;
-    let provider = shop::connect_provider(stage.provider_url(), &run.secrets.provider_api_key)?;
     let listening = Shutdown::new();
-    let audit = Audit::start(
-        stage.bus(),
-        &format!("audit-{}", uuid::Uuid::now_v7().simple()),
-        &listening,
-    )
-    .await?;
-    if run.faults {
-        faults.begin(&provider).await?;
+    let audit = Audit::start(stage.bus(), &listening).await?;
+    if let Some(faults) = &mut faults {
+        faults.begin(&actors.provider).await?;
     }
-
     let started = Instant::now();
-    let placing = placing::place_all(&client, &orders);
-    let settling = settle(
-        &stage,
-        &client,
-        &mut faults,
-        &run,
-        &provider,
-        expected.len(),
-        &audit,
-        options.deadline,
-    );
+    let placing = placing::place_all(&actors.shop, orders);
+    let settling = settle(stage, actors, faults, expected.len(), &audit, deadline);
     let (placed_before, settled) = tokio::try_join!(placing, settling)?;
     let elapsed = started.elapsed();
     if !settled {
-        eprintln!(
-            "not everything was settled within {:?}: checking what there is",
-            options.deadline
-        );
+        eprintln!("not everything was settled within {deadline:?}: checking what there is");
     }
-
     let seen = Seen {
-        orders: collect::orders(&client).await?,
-        payments: collect::payments(&client).await?,
-        charged: collect::charged(&provider).await?,
-        told: collect::told(&client, &stage.mailbox()).await?,
+        orders: collect::orders(&actors.shop).await?,
+        payments: collect::payments(&actors.shop).await?,
+        charged: collect::charged(&actors.provider).await?,
+        told: collect::told(&actors.shop, &stage.mailbox()).await?,
         dead_letters: stage.dead_letters().await?,
     };
-    let counted = stage.counted(&seen);
+    audit.catch_up(stage.bus()).await;
     listening.request();
-    let report = Report {
+    let counted = stage.counted(&seen);
+    Ok(Outcome {
+        expected,
+        seen,
+        elapsed,
+        duplicates: placed_before + counted.duplicates,
+        retries: counted.retries + actors.shop.stats().retries,
+        audit,
+    })
+}
+
+fn tell(outcome: Outcome, rejected_rows: Vec<RejectedRow>, faults: Option<&Faults>) -> Report {
+    let Outcome {
+        expected,
+        seen,
+        elapsed,
+        duplicates,
+        retries,
+        audit,
+    } = outcome;
+    let mut by_state = BTreeMap::new();
+    for order in &seen.orders {
+        *by_state.entry(order.state.clone()).or_default() += 1;
+    }
+    Report {
         orders: expected.len(),
-        by_state: seen.orders.iter().fold(
-            std::collections::BTreeMap::new(),
-            |mut states, order| {
-                *states.entry(order.state.clone()).or_default() += 1;
-                states
-            },
-        ),
+        by_state,
         payments: Payments::of(&seen.payments),
         notifications: seen.told.values().sum(),
-        duplicates_absorbed: placed_before + counted.duplicates,
-        retries: counted.retries + client.stats().retries,
+        duplicates_absorbed: duplicates,
+        retries,
         lost: invariants::lost(&expected, &seen),
         violations: invariants::check(&expected, &seen),
-        rejected_rows: rejected,
+        rejected_rows,
         throughput_per_s: per_second(expected.len(), elapsed),
         latency_ms: Latency::of(audit.latencies()),
-        faults: if run.faults {
-            faults.told()
-        } else {
-            Vec::new()
-        },
+        faults: faults.map(Faults::told).unwrap_or_default(),
         timeline: audit.timeline(),
         left_behind: None,
-    };
-    stage.strike().await;
-    Ok(leave_behind(report, folder, temporary))
+    }
 }
 
 /// Waits until every order is settled, every customer told and nothing is under way; meanwhile throws the faults that
 /// need a moment of their own. False when the time was up first.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it watches all of the stage at once, and nothing else does"
-)]
 async fn settle(
     stage: &Stage,
-    client: &commerce_resilient_client::Client,
-    faults: &mut Faults,
-    run: &Run,
-    provider: &commerce_resilient_client::Client,
+    actors: &Actors,
+    mut faults: Option<&mut Faults>,
     orders: usize,
     audit: &Audit,
     deadline: Duration,
 ) -> anyhow::Result<bool> {
     let progress = Progress::begin("settling orders", orders);
     let started = Instant::now();
-    let mut struck = !run.faults;
     let mut quiet = 0;
     let mailbox = stage.mailbox();
     while started.elapsed() < deadline {
         let told = collect::messages(&mailbox).await?.len();
         progress.at(told.min(orders), &format!("{} paid", audit.paid()));
-        if !struck && told * 5 >= orders {
-            struck = true;
-            faults.strike(provider).await?;
+        if told * 5 >= orders
+            && let Some(faults) = faults.take()
+        {
+            faults.strike(&actors.provider).await?;
             progress.at(told.min(orders), "the provider went away, consumers crash");
         }
-        if told >= orders && !stage.is_busy(client).await? {
+        if told >= orders && !stage.is_busy(&actors.shop).await? {
             quiet += 1;
             // Twice in a row: between two looks an event may have been on its way from an outbox to the bus.
             if quiet == 2 {
@@ -246,15 +279,11 @@ fn folder(options: &DemoOptions) -> anyhow::Result<(PathBuf, Option<tempfile::Te
 }
 
 /// A temporary folder goes, unless there is something to look into.
-fn leave_behind(
-    mut report: Report,
-    folder: PathBuf,
-    temporary: Option<tempfile::TempDir>,
-) -> Report {
+fn leave_behind(mut report: Report, folder: &Path, temporary: Option<tempfile::TempDir>) -> Report {
     match temporary {
         Some(temporary) if report.is_sound() => drop(temporary),
         Some(temporary) => report.left_behind = Some(temporary.keep().display().to_string()),
-        None => report.left_behind = Some(describe(&folder)),
+        None => report.left_behind = Some(describe(folder)),
     }
     report
 }

@@ -91,7 +91,7 @@ mod tests {
     fn times_carry_a_unit() {
         assert_eq!(duration("3s"), Ok(Duration::from_secs(3)));
         assert_eq!(duration("800ms"), Ok(Duration::from_millis(800)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         for text in ["3", "s", "-1s", "1h", "0s", "", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
         }

@@ -78,7 +78,7 @@ pub(crate) fn connect(
     .build()?;
     Ok(Client::builder(platform)?
         .auth(tokens)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()?)
 }
 

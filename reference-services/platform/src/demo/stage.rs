@@ -27,7 +27,7 @@ const SUBSCRIPTIONS: [(&str, &str); 3] = [
     ("orders", "notifications"),
     ("payments", "orders"),
 ];
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// The running platform.
 pub(crate) struct Stage {
@@ -205,7 +205,7 @@ impl Stage {
 fn settings(run: &Run, folder: &Path, listen: SocketAddr) -> Settings {
     let mut settings = Settings::default();
     settings.listen = listen;
-    settings.data = folder.to_owned();
+    folder.clone_into(&mut settings.data);
     settings.bus = run
         .bus
         .as_deref()
@@ -221,7 +221,7 @@ fn settings(run: &Run, folder: &Path, listen: SocketAddr) -> Settings {
 
 fn identity(run: &Run) -> commerce_identity::Config {
     let mut config = commerce_identity::Config::default();
-    config.admin_client_id = ADMINISTRATOR.to_owned();
+    ADMINISTRATOR.clone_into(&mut config.admin_client_id);
     config.admin_client_secret = Some(run.secrets.administrator.clone().into());
     config
 }

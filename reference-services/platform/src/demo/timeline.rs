@@ -55,7 +55,7 @@ impl Timeline {
         for step in steps {
             match &step.caused_by {
                 Some(cause) if ids.contains(cause) && *cause != step.id => {
-                    effects.entry(cause.clone()).or_default().push(step)
+                    effects.entry(cause.clone()).or_default().push(step);
                 }
                 _ => roots.push(step),
             }

@@ -44,6 +44,10 @@ pub(crate) struct NewOrder {
 
 /// Who buys.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields are named as the API names them"
+)]
 pub(crate) struct Customer {
     /// The shop's identifier of the customer.
     pub(crate) customer_id: Uuid,
