@@ -413,12 +413,13 @@ async fn a_lease_is_kept_while_its_holder_lives_and_lost_when_it_sleeps() {
             .await
             .is_err()
     );
-    // What a process that sleeps through its lease finds when it wakes. It does not sleep here, so its lease ends as often
-    // as it is extended, until the other one was quicker.
+    // What a process that sleeps through its lease finds when it wakes. It does not sleep here, so its lease (and no later
+    // one) ends as often as it is extended, until the other one was quicker.
     let mut connection = raw(&path).await;
     let end_leases = async {
         loop {
-            let end = sqlx::query("UPDATE delivery SET due = 0 WHERE fence > 0")
+            let end = sqlx::query("UPDATE delivery SET due = 0 WHERE fence = $1")
+                .bind(i64::try_from(held.receipt.fence).unwrap())
                 .execute(&mut connection)
                 .await;
             // Busy at times, with two others at work.
