@@ -67,6 +67,8 @@ pub(crate) fn router(services: Vec<Routes>, health: Arc<Health>, resources: &Res
 fn describe(mut openapi: OpenApi, name: &str, title: Option<String>) -> OpenApi {
     openapi.info.title = title.unwrap_or_else(|| name.to_owned());
     env!("CARGO_PKG_VERSION").clone_into(&mut openapi.info.version);
+    // What utoipa fills in describes the crate that made the document, not the service.
+    openapi.info.description = None;
     openapi.info.license = None;
     openapi.info.contact = None;
     openapi

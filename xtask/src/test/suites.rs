@@ -198,10 +198,14 @@ fn attempt(
     Ok(summary)
 }
 
-/// `OLIST_DIR`, or the data directory beside the repository.
+/// `OLIST_DIR`, or the orders in that layout which are in the repository.
 fn olist(workspace: &Workspace) -> Option<PathBuf> {
     let named = std::env::var_os("OLIST_DIR").map(PathBuf::from);
-    let directory = named.or_else(|| Some(workspace.root().parent()?.join("shared/data/olist")))?;
+    let directory = named.unwrap_or_else(|| {
+        workspace
+            .root()
+            .join("reference-services/platform/tests/olist")
+    });
     directory
         .join("olist_orders_dataset.csv")
         .is_file()
