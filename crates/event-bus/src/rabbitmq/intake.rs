@@ -14,11 +14,12 @@ use super::link::{Link, jittered};
 use super::member::Member;
 use super::topology::declare_subscription;
 use super::unavailable;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(5);
+const CONSUME_WITHIN: Duration = Duration::from_secs(30);
 
 /// A channel that consumes.
 pub(super) struct Session {
@@ -128,7 +129,12 @@ impl Intake {
         loop {
             let attempt = async {
                 sleep(jittered(pause)).await;
-                self.consume(number).await
+                timeout(CONSUME_WITHIN, self.consume(number))
+                    .await
+                    .unwrap_or_else(|_| {
+                        let problem = "RabbitMQ does not answer";
+                        Err(Error::new(ErrorKind::Unavailable, "subscribe", problem))
+                    })
             };
             let outcome = tokio::select! {
                 biased;

@@ -52,11 +52,15 @@ impl Link {
                 Ok(Ok(channel)) => return Ok(channel),
                 Ok(Err(error)) if is_refusal(&error) => return Err(refused(operation, error)),
                 Ok(Err(error)) => unavailable(operation, "RabbitMQ is not reachable", error),
-                Err(_) => Error::new(
-                    ErrorKind::Unavailable,
-                    operation,
-                    "RabbitMQ does not answer",
-                ),
+                Err(_) => {
+                    // It may look connected and be dead: the next attempt gets a new one.
+                    self.current.lock().await.take();
+                    Error::new(
+                        ErrorKind::Unavailable,
+                        operation,
+                        "RabbitMQ does not answer",
+                    )
+                }
             };
             pause = (pause * 2).min(LONGEST_PAUSE);
             let pause = jittered(pause);

@@ -223,16 +223,18 @@ impl Publisher {
                 channel
             } else {
                 let channel = self.link.channel(operation, deadline).await?;
-                if let Err(error) = channel
-                    .confirm_select(ConfirmSelectOptions::default())
-                    .await
-                {
-                    tracing::debug!(%error, "a new channel broke");
-                    continue;
+                let selected = channel.confirm_select(ConfirmSelectOptions::default());
+                match timeout_at(deadline, selected).await {
+                    Ok(Ok(())) => channel,
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "a new channel broke");
+                        continue;
+                    }
+                    Err(_) => return Err(silent(operation)),
                 }
-                channel
             };
-            match self.declare(&channel, topics).await {
+            let declared = timeout_at(deadline, self.declare(&channel, topics)).await;
+            match declared.map_err(|_| silent(operation))? {
                 Ok(()) => return Ok((channel, permit)),
                 Err(error) if Instant::now() >= deadline || error.is_amqp_soft_error() => {
                     return Err(Trouble::connection(error).error(operation));
@@ -393,6 +395,10 @@ fn to_topic(message: &Message) -> Result<Outgoing, Error> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn silent(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Timeout, operation, "RabbitMQ does not answer")
 }
 
 #[cfg(test)]

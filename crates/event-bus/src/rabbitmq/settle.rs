@@ -1,10 +1,11 @@
 //! Settling on the channel that delivered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::options::BasicAckOptions;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::dead_letter::DeadLetters;
 use super::member::{Item, Member};
@@ -12,6 +13,8 @@ use super::unavailable;
 use crate::backend::{Receipt, Settlement, Settler};
 use crate::error::{Error, ErrorKind};
 use crate::lanes::{Stale, after};
+
+const ACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settles the deliveries of one member.
 pub(super) struct RabbitSettler {
@@ -55,7 +58,16 @@ impl Settler for RabbitSettler {
 impl RabbitSettler {
     async fn ack(&self, receipt: Receipt, item: &Item) -> Result<(), Error> {
         let acker = &item.acker;
-        match acker.ack(BasicAckOptions::default()).await {
+        // A connection that looks alive and is dead would never say so; the lease of who waits for it must end.
+        let acked = timeout(ACK_WITHIN, acker.ack(BasicAckOptions::default())).await;
+        let Ok(acked) = acked else {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "settle",
+                "RabbitMQ does not answer",
+            ));
+        };
+        match acked {
             // The channel that delivered it is gone.
             Ok(false) if acker.poisoned() => return Err(lost(Stale)),
             // False: acked before, by a call that was dropped before it could say so here.
