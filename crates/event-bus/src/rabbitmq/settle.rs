@@ -59,15 +59,15 @@ impl RabbitSettler {
     async fn ack(&self, receipt: Receipt, item: &Item) -> Result<(), Error> {
         let acker = &item.acker;
         // A connection that looks alive and is dead would never say so; the lease of who waits for it must end.
-        let acked = timeout(ACK_WITHIN, acker.ack(BasicAckOptions::default())).await;
-        let Ok(acked) = acked else {
+        let answer = timeout(ACK_WITHIN, acker.ack(BasicAckOptions::default())).await;
+        let Ok(answer) = answer else {
             return Err(Error::new(
                 ErrorKind::Unavailable,
                 "settle",
                 "RabbitMQ does not answer",
             ));
         };
-        match acked {
+        match answer {
             // The channel that delivered it is gone.
             Ok(false) if acker.poisoned() => return Err(lost(Stale)),
             // False: acked before, by a call that was dropped before it could say so here.
