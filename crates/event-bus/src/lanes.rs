@@ -174,11 +174,15 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     }
 
     /// Whether the intake may go on.
+    // RabbitMQ bounds itself by its prefetch, and leaves by closing its channel.
+    #[cfg(any(feature = "kafka", test))]
     pub(crate) fn has_room(&self) -> bool {
         self.slots.len() - self.orphans < self.bounds.held
     }
 
     /// Whether at least half of the room is free: where a paused intake resumes, so that it does not flutter.
+    // RabbitMQ bounds itself by its prefetch, and leaves by closing its channel.
+    #[cfg(any(feature = "kafka", test))]
     pub(crate) fn is_half_empty(&self) -> bool {
         (self.slots.len() - self.orphans) * 2 <= self.bounds.held
     }
@@ -271,6 +275,8 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
 
     /// First half of a revocation: what was not handed out is forgotten, what is handed out may still be settled but is not
     /// handed out again.
+    // RabbitMQ bounds itself by its prefetch, and leaves by closing its channel.
+    #[cfg(any(feature = "kafka", test))]
     pub(crate) fn leave(&mut self, of: impl Fn(&T) -> bool) {
         for id in self.ids(of) {
             match self.slots.get_mut(&id) {

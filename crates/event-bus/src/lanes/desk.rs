@@ -92,6 +92,7 @@ impl<T: Clone, I: Clone + Eq + Hash, X> Desk<T, I, X> {
     }
 
     /// Waits until the intake has something to look at.
+    #[cfg(any(feature = "kafka", test))]
     pub(crate) async fn intake(&self) {
         self.intake.notified().await;
     }
