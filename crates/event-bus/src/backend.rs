@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
 use crate::dead_letter::DeadLetter;
-use crate::error::{Error, PublishError};
+use crate::error::{Error, ErrorKind, PublishError};
+use crate::filter::Filter;
 use crate::message::{Accepted, Message, Undecodable};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::Subscription;
@@ -52,13 +55,15 @@ pub trait Backend: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, Error>;
 
-    /// Gives the oldest dead letters, at most `limit`, to the subscription again, in their original order per key, with
-    /// attempts counted from one. Returns how many.
+    /// Gives the oldest dead letters that the filter wants, at most `limit`, to the subscription again, in their original
+    /// order per key, with attempts counted from one. Bytes that are no event pass the empty filter only. Returns how
+    /// many.
     async fn redrive(
         &self,
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error>;
 
     /// Forgets all dead letters of a subscription. Returns how many.
@@ -67,6 +72,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
         topic: &TopicName,
         name: &SubscriptionName,
     ) -> Result<u64, Error>;
+
+    /// The topics that there are. For backends that claim [`patterns`](Capabilities::patterns); others refuse.
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        let problem = format!("{} cannot list topics", self.name());
+        Err(Error::new(ErrorKind::Unsupported, "topics", problem))
+    }
 
     /// One round trip that proves the backend to be usable.
     async fn check(&self) -> Result<(), Error>;
@@ -99,6 +110,17 @@ pub trait Settler: Send + Sync {
     /// [`LeaseLost`](crate::ErrorKind::LeaseLost) when the receipt no longer holds.
     async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<(), Error>;
 
+    /// Settles several deliveries; one result for each, in their order. A backend that can settle many in one go does.
+    async fn settle_batch(
+        &self,
+        settlements: Vec<(Receipt, Settlement)>,
+    ) -> Vec<Result<(), Error>> {
+        let each = settlements
+            .into_iter()
+            .map(|(receipt, settlement)| self.settle(receipt, settlement));
+        join_all(each).await
+    }
+
     /// Gives a delivery back without a verdict, for redelivery as soon as possible; it counts as an attempt. Called from
     /// `Drop`: returns at once. A receipt that no longer holds is ignored.
     fn release(&self, receipt: Receipt);
@@ -116,6 +138,8 @@ pub struct Incoming {
     pub position: String,
     /// What to settle it with.
     pub receipt: Receipt,
+    /// When the subscription was first given the message, as far as the backend remembers; `None`: now.
+    pub first_seen_at: Option<DateTime<Utc>>,
 }
 
 impl Incoming {
@@ -131,7 +155,14 @@ impl Incoming {
             attempt,
             position,
             receipt,
+            first_seen_at: None,
         }
+    }
+
+    /// Adds when the subscription was first given the message.
+    pub fn with_first_seen_at(mut self, first_seen_at: Option<DateTime<Utc>>) -> Self {
+        self.first_seen_at = first_seen_at;
+        self
     }
 }
 

@@ -1,5 +1,7 @@
 //! How much a subscription has before it.
 
+use chrono::{DateTime, Utc};
+
 /// How much a subscription has before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,6 +12,9 @@ pub struct Backlog {
     pub in_flight: u64,
     /// Dead letters.
     pub dead: u64,
+    /// When the oldest message that is not settled was published, where the backend knows it: now minus this is the
+    /// subscription's lag in time.
+    pub oldest_at: Option<DateTime<Utc>>,
 }
 
 impl Backlog {
@@ -19,7 +24,14 @@ impl Backlog {
             waiting,
             in_flight,
             dead,
+            oldest_at: None,
         }
+    }
+
+    /// Adds when the oldest message that is not settled was published.
+    pub const fn with_oldest_at(mut self, oldest_at: Option<DateTime<Utc>>) -> Self {
+        self.oldest_at = oldest_at;
+        self
     }
 
     /// Whether nothing waits and nothing is in flight; dead letters wait for a person.

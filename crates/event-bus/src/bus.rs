@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{interval, timeout};
+
 use crate::backend::Backend;
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
-use crate::connect::connect;
+use crate::connect::{Connector, With, connect};
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::memory::Memory;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
+use crate::pattern::{PatternSubscriber, TopicPattern};
+use crate::redrive::Redrive;
 use crate::subscriber::Subscriber;
-use crate::subscription::Subscription;
+use crate::subscription::{Start, Subscription};
 
 /// A bus: publish to topics, subscribe to them. Cloning is cheap and shares the connection.
 #[derive(Clone, Debug)]
@@ -33,7 +37,12 @@ impl EventBus {
     ///
     /// Settings follow as a query (`sqlite:bus.db?retain=1d`).
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        connect(url).await.map(Self::new)
+        connect(url, With::default()).await.map(Self::new)
+    }
+
+    /// Connects with more than a URL can hold, such as a source of tokens.
+    pub fn connector(url: &str) -> Connector {
+        Connector::new(url)
     }
 
     /// A bus inside this process, with nothing to set up.
@@ -59,20 +68,12 @@ impl EventBus {
     /// Publishes one message; `Ok` when the backend has it durably.
     pub async fn publish(&self, message: Message) -> Result<Accepted, PublishError> {
         let kept = message.clone();
-        let first = self.backend.publish(vec![message]).await.into_iter().next();
-        // A backend that breaks its contract may or may not have the message.
-        first.unwrap_or_else(|| {
-            let error = Error::new(
-                ErrorKind::Backend,
-                "publish",
-                "the backend reported nothing about the message",
-            );
-            Err(PublishError::unknown(kept, error))
-        })
+        let first = self.publish_batch(vec![message]).await.into_iter().next();
+        first.unwrap_or_else(|| Err(unanswered(kept)))
     }
 
     /// Publishes messages, in order per key. One result per message, in the same order: one that is refused does not
-    /// hide the others.
+    /// hide the others. Waits as long as the backend's settings say.
     pub async fn publish_batch(
         &self,
         messages: Vec<Message>,
@@ -80,13 +81,99 @@ impl EventBus {
         if messages.is_empty() {
             return Vec::new();
         }
+        if !self.capabilities().delayed {
+            let delayed = messages
+                .iter()
+                .position(|message| message.deliver_at.is_some());
+            if delayed.is_some() {
+                return messages
+                    .into_iter()
+                    .map(|message| Err(self.not_delayed(message)))
+                    .collect();
+            }
+        }
         self.backend.publish(messages).await
+    }
+
+    /// Publishes messages, and waits no longer than this. What the backend did not answer by then is
+    /// [unknown](crate::PublishErrorKind::Unknown).
+    pub async fn publish_within(
+        &self,
+        messages: Vec<Message>,
+        within: Duration,
+    ) -> Vec<Result<Accepted, PublishError>> {
+        let kept = messages.clone();
+        if let Ok(results) = timeout(within, self.publish_batch(messages)).await {
+            return results;
+        }
+        let late = |message| {
+            let problem = format!("no answer within {within:?}");
+            let error = Error::new(ErrorKind::Timeout, "publish", problem);
+            Err(PublishError::unknown(message, error))
+        };
+        kept.into_iter().map(late).collect()
     }
 
     /// Joins a subscription, and makes it if it does not exist. What the backend cannot do is refused here.
     pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscriber, Error> {
+        self.can_do(&subscription)?;
         let feed = self.backend.subscribe(subscription.clone()).await?;
         Ok(Subscriber::new(subscription, feed))
+    }
+
+    /// Joins the subscriptions that `make` says, to all topics that match, those included that are made later. For
+    /// backends that claim [`patterns`](Capabilities::patterns).
+    ///
+    /// ```
+    /// # use commerce_event_bus::{Error, EventBus, Subscription, SubscriptionName, TopicPattern};
+    /// # async fn all(bus: EventBus, audit: SubscriptionName, pattern: TopicPattern) -> Result<(), Error> {
+    /// let mut deliveries = bus
+    ///     .subscribe_matching(pattern, move |topic| Subscription::new(topic, audit.clone()))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn subscribe_matching(
+        &self,
+        pattern: TopicPattern,
+        make: impl Fn(TopicName) -> Subscription + Send + Sync + 'static,
+    ) -> Result<PatternSubscriber, Error> {
+        if !self.capabilities().patterns {
+            let reason = "its topics cannot be listed; subscribe to each by its name";
+            return Err(self.cannot("follow a pattern of topics", reason));
+        }
+        PatternSubscriber::new(self.clone(), pattern, Box::new(make)).await
+    }
+
+    fn can_do(&self, subscription: &Subscription) -> Result<(), Error> {
+        let can = self.capabilities();
+        match subscription.start {
+            Start::Time(_) | Start::Position(_) if !can.seek => {
+                let reason = "begin with Start::Earliest or Start::Latest";
+                return Err(self.cannot("begin at a time or a position", reason));
+            }
+            _ => {}
+        }
+        if !can.filters && !subscription.filter.is_empty() {
+            let reason = "subscribe without a filter and ack what is not wanted";
+            return Err(self.cannot("filter", reason));
+        }
+        Ok(())
+    }
+
+    fn cannot(&self, what: &str, instead: &str) -> Error {
+        let problem = format!("{} cannot {what}: {instead}", self.backend.name());
+        Error::new(ErrorKind::Unsupported, "subscribe", problem)
+    }
+
+    fn not_delayed(&self, message: Message) -> PublishError {
+        let problem = format!(
+            "{} cannot deliver later; nothing of the batch was published",
+            self.backend.name()
+        );
+        PublishError::failed(
+            message,
+            Error::new(ErrorKind::Unsupported, "publish", problem),
+        )
     }
 
     /// How much a subscription has before it.
@@ -108,15 +195,44 @@ impl EventBus {
         self.backend.dead_letters(topic, name, limit).await
     }
 
-    /// Gives the oldest dead letters, at most `limit`, to the subscription again, in their original order per key.
-    /// Returns how many.
+    /// Gives dead letters to the subscription again, in their original order per key, with attempts counted from one.
+    /// Returns how many. At most those that are there when it is called: what is rejected meanwhile stays.
+    ///
+    /// With [a rate](Redrive::per_second) it takes as long as that takes; dropped in between, it has redriven some.
     pub async fn redrive(
         &self,
         topic: &TopicName,
         name: &SubscriptionName,
-        limit: usize,
+        redrive: Redrive,
     ) -> Result<u64, Error> {
-        self.backend.redrive(topic, name, limit).await
+        let dead = self.backend.backlog(topic, name).await?.dead;
+        let mut left = redrive.limit.map_or(dead, |limit| limit.min(dead));
+        let at_once = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let Some(rate) = redrive.per_second else {
+            return self
+                .backend
+                .redrive(topic, name, at_once(left), &redrive.filter)
+                .await;
+        };
+        // Ten steps a second where the rate allows it, each after the time that the ones before have earned.
+        let step = (rate.get() / 10).max(1);
+        let pause = Duration::from_secs(1) * step / rate.get();
+        let mut turns = interval(pause);
+        let mut total = 0;
+        while left > 0 {
+            turns.tick().await;
+            let asked = left.min(u64::from(step));
+            let redriven = self
+                .backend
+                .redrive(topic, name, at_once(asked), &redrive.filter)
+                .await?;
+            total += redriven;
+            left -= redriven.min(left);
+            if redriven < asked {
+                break;
+            }
+        }
+        Ok(total)
     }
 
     /// Forgets all dead letters of a subscription. Returns how many.
@@ -139,4 +255,10 @@ impl EventBus {
     pub async fn close(&self, within: Duration) -> Result<(), Error> {
         self.backend.close(within).await
     }
+}
+
+/// A backend that breaks its contract may or may not have the message.
+fn unanswered(message: Message) -> PublishError {
+    let problem = "the backend reported nothing about the message";
+    PublishError::unknown(message, Error::new(ErrorKind::Backend, "publish", problem))
 }

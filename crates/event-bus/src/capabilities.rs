@@ -18,6 +18,15 @@ pub struct Capabilities {
     pub ordered: bool,
     /// A new subscription sees messages published before it was made.
     pub replay: bool,
+    /// A new subscription can begin at a [time](crate::Start::Time) or a [position](crate::Start::Position).
+    pub seek: bool,
+    /// A subscription can [filter](crate::Filter).
+    pub filters: bool,
+    /// Topics can be listed, so that one subscriber can follow
+    /// [all that match a pattern](crate::EventBus::subscribe_matching).
+    pub patterns: bool,
+    /// A message can be [delivered later](crate::Message::deliver_at), also when its publisher is gone by then.
+    pub delayed: bool,
     /// `Retry { after }` is kept by the backend: it is honoured also when this process ends meanwhile.
     pub durable_retry: bool,
     /// The attempt number survives the end of this process.
@@ -40,6 +49,10 @@ impl Capabilities {
             multi_process: false,
             ordered: false,
             replay: false,
+            seek: false,
+            filters: false,
+            patterns: false,
+            delayed: false,
             durable_retry: false,
             durable_attempts: false,
             dead_letters: false,
@@ -50,12 +63,16 @@ impl Capabilities {
     }
 
     /// Every claim by name, for tables and for choosing cases.
-    pub const fn claims(&self) -> [(&'static str, bool); 10] {
+    pub const fn claims(&self) -> [(&'static str, bool); 14] {
         [
             ("durable", self.durable),
             ("multi_process", self.multi_process),
             ("ordered", self.ordered),
             ("replay", self.replay),
+            ("seek", self.seek),
+            ("filters", self.filters),
+            ("patterns", self.patterns),
+            ("delayed", self.delayed),
             ("durable_retry", self.durable_retry),
             ("durable_attempts", self.durable_attempts),
             ("dead_letters", self.dead_letters),

@@ -1,15 +1,58 @@
 //! From a URL to a backend.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::bus::EventBus;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
+use crate::token::TokenSource;
 
 const KNOWN: &str = "memory:, sqlite:PATH, kafka://HOST:PORT, amqp://USER:PASSWORD@HOST:PORT/VHOST";
 
+/// What a backend is connected with, beside its URL.
+#[derive(Default)]
+pub(crate) struct With {
+    pub(crate) tokens: Option<Arc<dyn TokenSource>>,
+}
+
+/// A connection in the making, where a URL is not enough.
+#[must_use = "nothing is connected before `connect`"]
+pub struct Connector {
+    url: String,
+    with: With,
+}
+
+impl Connector {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            with: With::default(),
+        }
+    }
+
+    /// Authenticates with tokens of this source: for Kafka with `sasl=oauthbearer`. Others refuse it.
+    pub fn tokens(mut self, source: Arc<dyn TokenSource>) -> Self {
+        self.with.tokens = Some(source);
+        self
+    }
+
+    /// Connects.
+    pub async fn connect(self) -> Result<EventBus, Error> {
+        connect(&self.url, self.with).await.map(EventBus::new)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the URL: it may hold a password.
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
 /// The URL itself never appears in an error: it may hold a password.
-pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
+pub(crate) async fn connect(url: &str, with: With) -> Result<Arc<dyn Backend>, Error> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::new(
             ErrorKind::Config,
@@ -17,6 +60,10 @@ pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
             format!("the bus URL has no scheme; it is one of {KNOWN}"),
         ));
     };
+    if with.tokens.is_some() && scheme != "kafka" {
+        let problem = format!("{scheme}: has no use for a source of tokens; Kafka alone has");
+        return Err(Error::new(ErrorKind::Config, "connect", problem));
+    }
     match scheme {
         "memory" => Ok(Arc::new(Memory::connect(rest)?)),
 
@@ -26,7 +73,9 @@ pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
         "sqlite" => Err(feature_off(scheme, "sqlite")),
 
         #[cfg(feature = "kafka")]
-        "kafka" => Ok(Arc::new(crate::kafka::Kafka::connect(rest).await?)),
+        "kafka" => Ok(Arc::new(
+            crate::kafka::Kafka::connect(rest, with.tokens).await?,
+        )),
         #[cfg(not(feature = "kafka"))]
         "kafka" => Err(feature_off(scheme, "kafka")),
 

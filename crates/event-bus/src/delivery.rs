@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::backend::{Receipt, Settlement, Settler};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 
 /// One attempt to hand a message to a subscription. It is settled at most once, by [`ack`](Self::ack),
@@ -18,6 +18,7 @@ pub struct Delivery {
     message: Message,
     attempt: u32,
     position: String,
+    first_seen_at: DateTime<Utc>,
     received_at: DateTime<Utc>,
     receipt: Receipt,
     settler: Arc<dyn Settler>,
@@ -29,14 +30,17 @@ impl Delivery {
         message: Message,
         attempt: u32,
         position: String,
+        first_seen_at: Option<DateTime<Utc>>,
         receipt: Receipt,
         settler: Arc<dyn Settler>,
     ) -> Self {
+        let received_at = Utc::now();
         Self {
             message,
             attempt,
             position,
-            received_at: Utc::now(),
+            first_seen_at: first_seen_at.unwrap_or(received_at),
+            received_at,
             receipt,
             settler,
             settled: false,
@@ -56,6 +60,11 @@ impl Delivery {
     /// Where the message is, in the backend's own words.
     pub fn position(&self) -> &str {
         &self.position
+    }
+
+    /// When the subscription was first given the message, as far as the backend remembers; at the first attempt, now.
+    pub fn first_seen_at(&self) -> DateTime<Utc> {
+        self.first_seen_at
     }
 
     /// When this process received it.
@@ -79,6 +88,59 @@ impl Delivery {
         self.settle(Settlement::Reject { reason }).await
     }
 
+    /// Settles several deliveries, of any subscribers, in as few round trips as their backends can; one result for
+    /// each, in their order. [`ack_all`](Self::ack_all) is the common case.
+    pub async fn settle_all(
+        deliveries: impl IntoIterator<Item = (Self, Settlement)> + Send,
+    ) -> Vec<Result<(), SettleError>> {
+        let mut batches: Vec<(Arc<dyn Settler>, Vec<usize>)> = Vec::new();
+        let mut held = Vec::new();
+        for (at, (delivery, settlement)) in deliveries.into_iter().enumerate() {
+            let settler = &delivery.settler;
+            match batches
+                .iter_mut()
+                .find(|(known, _)| Arc::ptr_eq(known, settler))
+            {
+                Some((_, batch)) => batch.push(at),
+                None => batches.push((Arc::clone(settler), vec![at])),
+            }
+            held.push((delivery, Some(settlement)));
+        }
+        let mut outcomes: Vec<Option<Error>> = Vec::new();
+        outcomes.resize_with(held.len(), || Some(unanswered()));
+        for (settler, batch) in batches {
+            let settlements = batch
+                .iter()
+                .filter_map(|at| Some((held[*at].0.receipt, held[*at].1.take()?)))
+                .collect();
+            let results = settler.settle_batch(settlements).await;
+            for (at, result) in batch.into_iter().zip(results) {
+                held[at].0.settled = result.is_ok();
+                outcomes[at] = result.err();
+            }
+        }
+        held.into_iter()
+            .zip(outcomes)
+            .map(|((delivery, _), outcome)| match outcome {
+                None => Ok(()),
+                Some(source) => Err(SettleError {
+                    delivery: Box::new(delivery),
+                    source,
+                }),
+            })
+            .collect()
+    }
+
+    /// Acks several deliveries, in as few round trips as their backends can; one result for each, in their order.
+    pub async fn ack_all(
+        deliveries: impl IntoIterator<Item = Self, IntoIter: Send> + Send,
+    ) -> Vec<Result<(), SettleError>> {
+        let acked = deliveries
+            .into_iter()
+            .map(|delivery| (delivery, Settlement::Ack));
+        Self::settle_all(acked.collect::<Vec<_>>()).await
+    }
+
     async fn settle(mut self, settlement: Settlement) -> Result<(), SettleError> {
         match self.settler.settle(self.receipt, settlement).await {
             Ok(()) => {
@@ -91,6 +153,12 @@ impl Delivery {
             }),
         }
     }
+}
+
+/// What a backend that answers fewer results than it was asked for leaves.
+fn unanswered() -> Error {
+    let problem = "the backend reported nothing about the settlement";
+    Error::new(ErrorKind::Backend, "settle", problem)
 }
 
 impl Drop for Delivery {

@@ -1,9 +1,13 @@
 //! What is published and what comes back from publishing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
 use commerce_contracts::{CloudEvent, Event};
 
 use crate::error::{Error, ErrorKind};
+use crate::headers::Headers;
 use crate::name::TopicName;
 
 /// An event and the topic that it belongs to. Cloning is cheap.
@@ -14,12 +18,22 @@ pub struct Message {
     pub topic: TopicName,
     /// The event. Its [key](CloudEvent::key) is the ordering key; an event without one has no order.
     pub event: CloudEvent,
+    /// What travels beside the event.
+    pub headers: Headers,
+    /// When to deliver it at the earliest; before it is due it is as if it had not been published. `None` in a message that
+    /// was received. For backends that claim [`delayed`](crate::Capabilities::delayed).
+    pub deliver_at: Option<DateTime<Utc>>,
 }
 
 impl Message {
     /// An event for a topic.
     pub fn new(topic: TopicName, event: CloudEvent) -> Self {
-        Self { topic, event }
+        Self {
+            topic,
+            event,
+            headers: Headers::new(),
+            deliver_at: None,
+        }
     }
 
     /// The message of a typed event: its contract names the topic and the key.
@@ -37,6 +51,37 @@ impl Message {
         Ok(Self::new(topic, event))
     }
 
+    /// Adds a header; see [`Headers::add`] for its rules.
+    pub fn with_header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Bytes>,
+    ) -> Result<Self, Error> {
+        self.headers.add(name, value)?;
+        Ok(self)
+    }
+
+    /// Not to be delivered before this time. It takes its place in the order of its key when it is due.
+    pub fn with_deliver_at(mut self, time: DateTime<Utc>) -> Self {
+        self.deliver_at = Some(time);
+        self
+    }
+
+    /// Not to be delivered before this much time has passed; a delay that no clock can count is the longest it can.
+    pub fn with_delay(self, delay: Duration) -> Self {
+        let now = Utc::now();
+        let due = TimeDelta::from_std(delay)
+            .ok()
+            .and_then(|delay| now.checked_add_signed(delay));
+        self.with_deliver_at(due.unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    /// The same message on another topic.
+    pub fn with_topic(mut self, topic: TopicName) -> Self {
+        self.topic = topic;
+        self
+    }
+
     /// The topic.
     pub fn topic(&self) -> &TopicName {
         &self.topic
@@ -50,6 +95,31 @@ impl Message {
     /// The ordering key.
     pub fn key(&self) -> Option<&str> {
         self.event.key()
+    }
+
+    /// What travels beside the event.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// What it weighs against bounds in bytes: its data, its headers and the texts of its event, without what a
+    /// transport adds.
+    pub fn size(&self) -> usize {
+        let event = &self.event;
+        let texts = [
+            Some(event.id()),
+            Some(event.source()),
+            Some(event.event_type()),
+            event.subject(),
+            event.data_content_type(),
+            event.data_schema(),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        let extensions: usize = event
+            .extensions()
+            .map(|(name, value)| name.len() + value.as_str().map_or(11, str::len))
+            .sum();
+        texts + extensions + event.data().map_or(0, Bytes::len) + self.headers.size()
     }
 }
 
@@ -75,6 +145,8 @@ impl Accepted {
 pub struct Undecodable {
     /// What is wrong with them. Never the bytes themselves.
     pub reason: String,
+    /// The ordering key exactly as it arrived, where the transport has keys.
+    pub key: Option<Bytes>,
     /// The payload exactly as it arrived; `None` when there was none.
     pub payload: Option<Bytes>,
     /// The headers exactly as they arrived, in order.
@@ -86,9 +158,16 @@ impl Undecodable {
     pub fn new(reason: impl Into<String>, payload: Option<Bytes>) -> Self {
         Self {
             reason: reason.into(),
+            key: None,
             payload,
             headers: Vec::new(),
         }
+    }
+
+    /// Adds the ordering key as it arrived.
+    pub fn with_key(mut self, key: Option<Bytes>) -> Self {
+        self.key = key;
+        self
     }
 
     /// Adds the headers as they arrived.

@@ -17,6 +17,14 @@ pub struct NameError {
     problem: &'static str,
 }
 
+impl NameError {
+    /// The same problem, of what the name is part of.
+    pub(crate) fn of(self, what: &'static str, name: &str) -> Self {
+        let name = name.chars().take(LONGEST).collect();
+        Self { what, name, ..self }
+    }
+}
+
 fn check(what: &'static str, name: &str) -> Result<Arc<str>, NameError> {
     match problem_of(name) {
         None => Ok(Arc::from(name)),

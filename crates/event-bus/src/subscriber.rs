@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Feed, Incoming, Receipt, Settlement, Settler};
 use crate::delivery::Delivery;
@@ -47,6 +50,7 @@ impl Subscriber {
                 attempt,
                 position,
                 receipt,
+                first_seen_at,
             }) = self.feed.receive().await?
             else {
                 return Ok(None);
@@ -55,7 +59,12 @@ impl Subscriber {
                 Ok(message) => {
                     let settler = Arc::clone(&self.settler);
                     return Ok(Some(Delivery::new(
-                        message, attempt, position, receipt, settler,
+                        message,
+                        attempt,
+                        position,
+                        first_seen_at,
+                        receipt,
+                        settler,
                     )));
                 }
                 Err(bytes) => {
@@ -71,6 +80,31 @@ impl Subscriber {
                 }
             }
         }
+    }
+
+    /// Waits for the next delivery, and takes what else there is by then, or comes within `linger`: at most `max` (at
+    /// least one is allowed). Empty once the bus is closed. Cancel safe, except that deliveries already taken go back.
+    ///
+    /// A per-key subscription has at most one delivery of a key in a batch: the next one of the key waits until it is
+    /// settled.
+    pub async fn next_batch(
+        &mut self,
+        max: usize,
+        linger: Duration,
+    ) -> Result<Vec<Delivery>, Error> {
+        let Some(first) = self.next().await? else {
+            return Ok(Vec::new());
+        };
+        let deadline = Instant::now() + linger;
+        let mut batch = vec![first];
+        while batch.len() < max {
+            match timeout_at(deadline, self.next()).await {
+                Ok(Ok(Some(delivery))) => batch.push(delivery),
+                // What is here is handed over; the next call meets the error again, or the end.
+                Ok(Ok(None) | Err(_)) | Err(_) => break,
+            }
+        }
+        Ok(batch)
     }
 
     /// How many messages this subscriber sent to the dead letters because their bytes are no event.

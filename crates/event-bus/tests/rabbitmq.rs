@@ -427,7 +427,7 @@ async fn a_rejection_outlives_the_loss_of_the_dead_letter_queue() {
         .await
         .unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].reason, "of no use");
+    assert_eq!(letters[0].reason(), "of no use");
 }
 
 /// What kills a process again and again is kept by the broker in the end, and can be read like every dead letter.
@@ -453,6 +453,6 @@ async fn the_delivery_limit_leads_to_the_dead_letters() {
         .dead_letters(&topic, &subscription.name, 10)
         .await
         .unwrap();
-    assert_eq!(letters[0].reason, "delivery_limit");
+    assert_eq!(letters[0].reason(), "delivery_limit");
     assert_eq!(number_of(letters[0].body.as_ref().unwrap()), 1);
 }

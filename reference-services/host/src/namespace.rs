@@ -1,11 +1,10 @@
 //! Topics under a prefix, so that several platforms (or tests) can share one broker without seeing each other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_event_bus::{
-    Accepted, Backend, Backlog, Capabilities, DeadLetter, Error, ErrorKind, EventBus, Feed,
+    Accepted, Backend, Backlog, DeadLetter, Decorator, Error, ErrorKind, EventBus, Feed, Filter,
     Incoming, Message, PublishError, PublishErrorKind, Settler, Subscription, SubscriptionName,
     TopicName,
 };
@@ -41,13 +40,9 @@ impl Namespaced {
 }
 
 #[async_trait]
-impl Backend for Namespaced {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Decorator for Namespaced {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
@@ -68,7 +63,7 @@ impl Backend for Namespaced {
         let outer = messages
             .into_iter()
             .zip(outer_topics)
-            .map(|(message, topic)| Message::new(topic, message.event))
+            .map(|(message, topic)| message.with_topic(topic))
             .collect();
         let results = self.inner.publish(outer).await;
         results
@@ -78,7 +73,7 @@ impl Backend for Namespaced {
                 result.map_err(|refused| {
                     let kind = refused.kind();
                     let (message, error) = refused.into_parts();
-                    let message = Message::new(topic, message.event);
+                    let message = message.with_topic(topic);
                     if kind == PublishErrorKind::Unknown {
                         PublishError::unknown(message, error)
                     } else {
@@ -127,8 +122,10 @@ impl Backend for Namespaced {
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
-        self.inner.redrive(&self.outer(topic)?, name, limit).await
+        let topic = self.outer(topic)?;
+        self.inner.redrive(&topic, name, limit, filter).await
     }
 
     async fn purge_dead_letters(
@@ -141,12 +138,16 @@ impl Backend for Namespaced {
             .await
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.inner.check().await
-    }
-
-    async fn close(&self, within: Duration) -> Result<(), Error> {
-        self.inner.close(within).await
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        let outer = self.inner.topics().await?;
+        let ours = |topic: TopicName| {
+            let inner = topic
+                .as_str()
+                .strip_prefix(&self.prefix)?
+                .strip_prefix('.')?;
+            TopicName::new(inner).ok()
+        };
+        Ok(outer.into_iter().filter_map(ours).collect())
     }
 }
 

@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_event_bus::{
-    Accepted, Backend, Backlog, Capabilities, DeadLetter, Error, ErrorKind, EventBus, Feed,
-    Incoming, Message, PublishError, Receipt, Settlement, Settler, Subscription, SubscriptionName,
-    TopicName,
+    Accepted, Backend, Decorator, Error, ErrorKind, EventBus, Feed, Incoming, Message,
+    PublishError, Receipt, Settlement, Settler, Subscription,
 };
 
 /// What happens to the next published messages, one entry per message; when the list is at its end
@@ -106,13 +104,13 @@ impl fmt::Debug for BrokenBus {
 }
 
 #[async_trait]
-impl Backend for BrokenBus {
-    fn name(&self) -> &'static str {
-        "broken"
+impl Decorator for BrokenBus {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.backend().as_ref()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn name(&self) -> &'static str {
+        "broken"
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
@@ -143,44 +141,6 @@ impl Backend for BrokenBus {
             settle_failures: self.settle_failures.clone(),
             receive_failures: self.receive_failures.clone(),
         }))
-    }
-
-    async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
-        self.inner.backlog(topic, name).await
-    }
-
-    async fn dead_letters(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        self.inner.dead_letters(topic, name, limit).await
-    }
-
-    async fn redrive(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-        limit: usize,
-    ) -> Result<u64, Error> {
-        self.inner.redrive(topic, name, limit).await
-    }
-
-    async fn purge_dead_letters(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-    ) -> Result<u64, Error> {
-        self.inner.purge_dead_letters(topic, name).await
-    }
-
-    async fn check(&self) -> Result<(), Error> {
-        self.inner.check().await
-    }
-
-    async fn close(&self, within: Duration) -> Result<(), Error> {
-        self.inner.close(within).await
     }
 }
 

@@ -65,7 +65,7 @@ async fn events_that_nobody_takes_are_acknowledged_and_unreadable_ones_are_not()
     let reasons: Vec<_> = dead(&bus, "stock")
         .await
         .into_iter()
-        .map(|letter| letter.reason)
+        .map(|letter| letter.reason().to_owned())
         .collect();
     assert!(reasons[0].contains("/number"), "{reasons:?}");
     assert!(

@@ -210,7 +210,7 @@ on_each_database! {
         drained(&bus, "sales", "stock").await;
         let dead = crate::runner::dead(&bus, "stock").await;
         assert_eq!(dead.len(), 1);
-        assert!(dead[0].reason.contains("a statement that the database refused"), "{}", dead[0].reason);
+        assert!(dead[0].reason().contains("a statement that the database refused"), "{}", dead[0].reason());
         assert_eq!(waiting(&db).await, 1);
         runner.stop().await.unwrap();
     }

@@ -36,7 +36,7 @@ async fn attempts_are_spaced_and_then_the_event_is_a_dead_letter() {
     let dead = dead(&bus, "stock").await;
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].body, Ok(message));
-    assert_eq!(dead[0].reason, "failed in all 5 attempts: no bad");
+    assert_eq!(dead[0].reason(), "failed in all 5 attempts: no bad");
     assert_eq!(
         (stats.retries(), stats.dead_lettered(), stats.handled()),
         (4, 1, 0)
@@ -122,7 +122,7 @@ async fn what_a_panic_said_is_in_the_dead_letter() {
     let runner = Runner::start(consumer).await;
     publish(&bus, "pen", 1).await;
     drained(&bus, "sales", "stock").await;
-    let reason = &dead(&bus, "stock").await[0].reason;
+    let reason = dead(&bus, "stock").await[0].reason().to_owned();
     assert_eq!(
         reason,
         "failed in all 2 attempts: the handler panicked: no pen left"
@@ -157,7 +157,7 @@ async fn a_rejection_is_not_tried_again_and_a_deferral_is_no_attempt() {
         (log.numbers("never").len(), log.numbers("later").len()),
         (1, 10)
     );
-    assert_eq!(dead(&bus, "stock").await[0].reason, "never sold");
+    assert_eq!(dead(&bus, "stock").await[0].reason(), "never sold");
     assert_eq!(
         (stats.deferrals(), stats.handled(), stats.dead_lettered()),
         (9, 1, 1)

@@ -8,6 +8,7 @@ use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, number_of};
 use crate::dead_letter::DeadLetter;
+use crate::redrive::Redrive;
 use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
 
@@ -61,7 +62,7 @@ pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Fa
     let letters = dead_letters(stage, &subscription, 1).await?;
     let letter = &letters[0];
     ensure_eq!(letter.body, Ok(sent), "the message kept");
-    ensure_eq!(letter.reason, "of no use: ✗", "the reason");
+    ensure_eq!(letter.reason(), "of no use: ✗", "the reason");
     ensure_eq!(letter.attempts, 2, "the attempts");
     ensure_eq!(letter.topic, subscription.topic, "the topic");
     ensure_eq!(letter.subscription, subscription.name, "the subscription");
@@ -100,7 +101,10 @@ pub(super) async fn each_subscription_has_its_own(stage: &Stage<'_>) -> Result<(
     dead_letters(stage, &one, 1).await?;
     dead_letters(stage, &other, 0).await?;
     ensure_eq!(
-        stage.bus.redrive(&one.topic, &one.name, 10).await?,
+        stage
+            .bus
+            .redrive(&one.topic, &one.name, Redrive::all().limit(10))
+            .await?,
         1,
         "how many were redriven"
     );
@@ -121,7 +125,11 @@ pub(super) async fn redrive_keeps_the_order_per_key(stage: &Stage<'_>) -> Result
     dead_letters(stage, &subscription, 10).await?;
     let redriven = stage
         .bus
-        .redrive(&subscription.topic, &subscription.name, 100)
+        .redrive(
+            &subscription.topic,
+            &subscription.name,
+            Redrive::all().limit(100),
+        )
         .await?;
     ensure_eq!(redriven, 10, "how many were redriven");
     let seen = stage.take_all(&mut subscriber, 10).await?;
@@ -146,7 +154,11 @@ pub(super) async fn a_redriven_message_starts_again(stage: &Stage<'_>) -> Result
     dead_letters(stage, &subscription, 1).await?;
     stage
         .bus
-        .redrive(&subscription.topic, &subscription.name, 1)
+        .redrive(
+            &subscription.topic,
+            &subscription.name,
+            Redrive::all().limit(1),
+        )
         .await?;
     let delivery = stage.receive(&mut subscriber).await?;
     ensure_eq!(delivery.attempt(), 1, "the attempt after a redrive");
@@ -163,7 +175,11 @@ pub(super) async fn redrive_takes_the_oldest_first(stage: &Stage<'_>) -> Result<
     dead_letters(stage, &subscription, 4).await?;
     let redriven = stage
         .bus
-        .redrive(&subscription.topic, &subscription.name, 2)
+        .redrive(
+            &subscription.topic,
+            &subscription.name,
+            Redrive::all().limit(2),
+        )
         .await?;
     ensure_eq!(redriven, 2, "how many were redriven");
     ensure_eq!(
@@ -206,7 +222,11 @@ pub(super) async fn purge_forgets(stage: &Stage<'_>) -> Result<(), Failure> {
     ensure_eq!(
         stage
             .bus
-            .redrive(&subscription.topic, &subscription.name, 10)
+            .redrive(
+                &subscription.topic,
+                &subscription.name,
+                Redrive::all().limit(10)
+            )
             .await?,
         0,
         "what is left to redrive"
@@ -250,9 +270,9 @@ pub(super) async fn undecodable_bytes_are_kept_as_they_are(
     };
     ensure_eq!(kept.payload, Some(garbage), "the bytes kept");
     ensure!(
-        letters[0].reason.starts_with("undecodable: "),
+        letters[0].reason().starts_with("undecodable: "),
         "the reason is {:?}",
-        letters[0].reason
+        letters[0].reason()
     );
     Ok(())
 }

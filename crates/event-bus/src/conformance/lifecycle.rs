@@ -10,20 +10,27 @@ use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, subscribe};
 use crate::backlog::Backlog;
 use crate::error::ErrorKind;
+use crate::subscription::Subscription;
 
 pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Failure> {
     let subscription = stage.subscription().max_in_flight(1);
     let mut subscriber = stage.subscribe(&subscription).await?;
     let is = async |waiting, in_flight, dead| {
-        let expected = Backlog::new(waiting, in_flight, dead);
+        let expected = (waiting, in_flight, dead);
         stage
-            .eventually(&format!("the backlog is {expected:?}"), async || {
-                Ok(stage
-                    .bus
-                    .backlog(&subscription.topic, &subscription.name)
-                    .await?
-                    == expected)
-            })
+            .eventually(
+                &format!("waiting, in flight, dead are {expected:?}"),
+                async || {
+                    let Subscription { topic, name, .. } = &subscription;
+                    let Backlog {
+                        waiting,
+                        in_flight,
+                        dead,
+                        ..
+                    } = stage.bus.backlog(topic, name).await?;
+                    Ok((waiting, in_flight, dead) == expected)
+                },
+            )
             .await
     };
     is(0, 0, 0).await?;

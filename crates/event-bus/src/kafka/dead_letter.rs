@@ -246,7 +246,8 @@ fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLe
     };
     let rejected_at = record
         .header(TIME)
-        .and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+        .map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc));
     let original = Record {
         headers: original_headers(record),
         ..record.clone()
@@ -256,12 +257,14 @@ fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLe
         name.clone(),
         original.decode(topic),
         where_it_was,
+    )
+    .with_attempts(
         number(ATTEMPTS)
             .and_then(|attempts| u32::try_from(attempts).ok())
             .unwrap_or_default(),
-        record.header(REASON).unwrap_or_default().to_owned(),
-        rejected_at.map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc)),
     )
+    .with_reasons(vec![record.header(REASON).unwrap_or_default().to_owned()])
+    .with_times(rejected_at, rejected_at)
 }
 
 #[cfg(test)]
@@ -294,11 +297,7 @@ mod tests {
         };
         let letter = letter(&topic, &name, &record);
         assert_eq!(
-            (
-                letter.reason.as_str(),
-                letter.attempts,
-                letter.position.as_str()
-            ),
+            (letter.reason(), letter.attempts, letter.position.as_str()),
             ("no", 4, "2@17")
         );
         let undecodable = letter.body.unwrap_err();

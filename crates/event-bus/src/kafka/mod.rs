@@ -88,10 +88,12 @@ use crate::capabilities::Capabilities;
 use crate::dead_letter::DeadLetter;
 use crate::derived::qualified;
 use crate::error::{Error, ErrorKind, PublishError};
+use crate::filter::Filter;
 use crate::lanes::after;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::Subscription;
+use crate::token::TokenSource;
 
 /// How long a member that has nothing in flight may take to leave its group when the bus closes.
 const LEAVING: Duration = Duration::from_secs(10);
@@ -108,7 +110,14 @@ pub(crate) struct Kafka {
 
 impl Kafka {
     /// From a URL without its scheme. The brokers must answer.
-    pub(crate) async fn connect(rest: &str) -> Result<Self, Error> {
+    pub(crate) async fn connect(
+        rest: &str,
+        tokens: Option<Arc<dyn TokenSource>>,
+    ) -> Result<Self, Error> {
+        if tokens.is_some() {
+            let problem = "tokens are not taken yet";
+            return Err(Error::new(ErrorKind::Unsupported, "connect", problem));
+        }
         let config = Config::parse(rest)?;
         let topics = Arc::new(Topics::new(&config)?);
         topics.check("connect").await?;
@@ -178,7 +187,7 @@ impl Backend for Kafka {
             .ensure(OPERATION, topic.as_str(), Keeps::Events)
             .await?;
         self.topics
-            .pin(&group, topic.as_str(), subscription.start)
+            .pin(&group, topic.as_str(), subscription.start.clone())
             .await?;
         let member = Arc::new(Member::new(subscription, group, self.config.lookahead));
         let settler = Arc::new(KafkaSettler {
@@ -255,7 +264,9 @@ impl Backend for Kafka {
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
+        filter.refuse_conditions("redrive")?;
         self.dead_letters.redrive(topic, name, limit).await
     }
 

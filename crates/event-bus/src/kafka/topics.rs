@@ -240,8 +240,9 @@ impl Topics {
             let mut first = TopicPartitionList::new();
             for (partition, (oldest, next)) in watermarks {
                 let offset = match start {
-                    Start::Earliest => oldest,
                     Start::Latest => next,
+                    // The last two were refused before: they are not claimed.
+                    Start::Earliest | Start::Time(_) | Start::Position(_) => oldest,
                 };
                 first
                     .add_partition_offset(&topic, partition, Offset::Offset(offset))

@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::dead_letter::DeadLetter;
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::name::{SubscriptionName, TopicName};
 
 /// The oldest dead letters.
@@ -23,15 +24,17 @@ pub(super) fn list(
     let letters = group.dead().take(limit).filter_map(|(sequence, dead)| {
         // A dead letter is unsettled, and an unsettled message is in the log.
         let message = found.log.get(&sequence)?.message.clone();
-        Some(DeadLetter::new(
-            topic.clone(),
-            name.clone(),
-            Ok(message),
-            sequence.to_string(),
-            dead.attempts(),
-            dead.reason.clone(),
-            dead.rejected_at,
-        ))
+        Some(
+            DeadLetter::new(
+                topic.clone(),
+                name.clone(),
+                Ok(message),
+                sequence.to_string(),
+            )
+            .with_attempts(dead.attempts())
+            .with_reasons(dead.reasons().to_vec())
+            .with_times(dead.first_failed_at(), dead.rejected_at),
+        )
     });
     Ok(letters.collect())
 }
@@ -42,12 +45,29 @@ pub(super) fn redrive(
     topic: &TopicName,
     name: &SubscriptionName,
     limit: usize,
+    filter: &Filter,
 ) -> Result<u64, Error> {
     let mut state = shared.state();
-    let group = state.group("redrive", topic, name)?;
-    let count = group.redrive(limit);
+    state.group("redrive", topic, name)?;
+    let Some(found) = state.topics.get_mut(topic) else {
+        return Ok(0);
+    };
+    let Some(group) = found.groups.get_mut(name) else {
+        return Ok(0);
+    };
+    let wanted = |sequence: &u64| {
+        let entry = found.log.get(sequence);
+        entry.is_some_and(|entry| filter.matches(&entry.message.event))
+    };
+    let letters: Vec<u64> = group
+        .dead()
+        .map(|(sequence, _)| sequence)
+        .filter(wanted)
+        .take(limit)
+        .collect();
+    group.redrive(&letters);
     group.changed.notify_waiters();
-    Ok(count)
+    Ok(letters.len() as u64)
 }
 
 /// Forgets the dead letters, and makes room.

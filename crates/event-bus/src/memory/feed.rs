@@ -2,14 +2,15 @@
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::group::Group;
+use super::group::{Group, Load, Next};
 use super::settle::MemorySettler;
+use super::state::State;
 use super::{Shared, closed};
 use crate::backend::{Feed, Incoming, Settler};
 use crate::error::{Error, ErrorKind};
@@ -21,7 +22,7 @@ pub(super) struct MemoryFeed {
     subscription: Subscription,
     changed: Arc<Notify>,
     /// Deliveries that this feed handed out and that are not settled.
-    load: Arc<AtomicUsize>,
+    load: Arc<Load>,
 }
 
 /// What a look at the subscription found.
@@ -48,9 +49,15 @@ impl MemoryFeed {
                 .topics
                 .get(topic)
                 .is_some_and(|topic| topic.groups.contains_key(&subscription.name));
-            let first = match subscription.start {
+            state.publish_due();
+            let first = match &subscription.start {
                 Start::Earliest => 0,
                 Start::Latest => state.next_sequence(),
+                Start::Time(time) => state.first_since(topic, *time),
+                Start::Position(position) => position.parse().map_err(|_| {
+                    let problem = format!("{position:?} is no position of a memory bus");
+                    Error::new(ErrorKind::Config, "subscribe", problem)
+                })?,
             };
             let behind = if known {
                 0
@@ -86,32 +93,51 @@ impl MemoryFeed {
         if state.closing {
             return Ok(Look::Closed);
         }
-        if self.load.load(Ordering::Acquire) >= self.subscription.max_in_flight {
+        state.publish_due();
+        if self.load.count() >= self.subscription.max_in_flight {
             return Ok(Look::Wait(None));
         }
-        let gone = || Error::new(ErrorKind::Backend, "receive", "the subscription is gone");
-        let topic = state
-            .topics
-            .get_mut(&self.subscription.topic)
-            .ok_or_else(gone)?;
-        let group = topic
-            .groups
-            .get_mut(&self.subscription.name)
-            .ok_or_else(gone)?;
-        let Some(taken) = group.take(&topic.log, &self.load) else {
-            return Ok(Look::Wait(group.next_due()));
-        };
-        self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        let position = taken.receipt.id.to_string();
-        Ok(Look::Delivery(Incoming::new(
-            Ok(taken.message),
-            taken.attempt,
-            position,
-            taken.receipt,
-        )))
+        loop {
+            match self.next(&mut state)? {
+                Next::Taken(taken) => {
+                    self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
+                    let position = taken.receipt.id.to_string();
+                    let incoming =
+                        Incoming::new(Ok(taken.message), taken.attempt, position, taken.receipt)
+                            .with_first_seen_at(taken.first_seen_at);
+                    return Ok(Look::Delivery(incoming));
+                }
+                Next::Unwanted(sequence) => {
+                    state.done(&self.subscription.topic, sequence);
+                    self.shared.settled.notify_waiters();
+                }
+                Next::NoRoom => return Ok(Look::Wait(None)),
+                Next::Nothing => {
+                    let due = self.group(&mut state)?.next_due();
+                    let scheduled = state.next_scheduled();
+                    return Ok(Look::Wait(due.into_iter().chain(scheduled).min()));
+                }
+            }
+        }
+    }
+
+    fn next(&self, state: &mut State) -> Result<Next, Error> {
+        let topic = state.topics.get_mut(&self.subscription.topic);
+        let topic = topic.ok_or_else(gone)?;
+        let group = topic.groups.get_mut(&self.subscription.name);
+        let group = group.ok_or_else(gone)?;
+        Ok(group.take(&topic.log, &self.load, &self.subscription))
+    }
+
+    fn group<'state>(&self, state: &'state mut State) -> Result<&'state mut Group, Error> {
+        let Subscription { topic, name, .. } = &self.subscription;
+        state.group("receive", topic, name)
     }
 }
 
+fn gone() -> Error {
+    Error::new(ErrorKind::Backend, "receive", "the subscription is gone")
+}
 #[async_trait]
 impl Feed for MemoryFeed {
     async fn receive(&mut self) -> Result<Option<Incoming>, Error> {

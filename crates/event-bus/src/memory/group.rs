@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::state::Entry;
 use crate::backend::Receipt;
 use crate::backlog::Backlog;
+use crate::dead_letter::add_reason;
 use crate::message::Message;
-use crate::subscription::Order;
+use crate::subscription::{Order, Subscription};
 
 /// One subscription. Every unsettled message before the cursor is in exactly one of these places: `ready`, `delayed`,
 /// `held`, `dead`, or waiting in its lane behind another.
@@ -40,6 +41,10 @@ struct Item {
     key: Option<String>,
     attempts: u32,
     not_before: Option<Instant>,
+    first_seen_at: Option<DateTime<Utc>>,
+    first_failed_at: Option<DateTime<Utc>>,
+    /// Of earlier rejections.
+    reasons: Vec<String>,
 }
 
 /// The unsettled messages of one key.
@@ -55,21 +60,57 @@ struct Lane {
 #[derive(Debug)]
 struct Held {
     fence: u64,
-    /// How many its feed holds.
-    load: Arc<AtomicUsize>,
+    size: usize,
+    /// How much its feed holds.
+    load: Arc<Load>,
+}
+
+/// How much one feed holds.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Load {
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether a message of this size fits; the only one always does.
+    fn fits(&self, size: usize, max_bytes: usize) -> bool {
+        self.count() == 0 || self.bytes.load(Ordering::Acquire).saturating_add(size) <= max_bytes
+    }
+
+    fn add(&self, size: usize) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(size, Ordering::AcqRel);
+    }
+
+    fn subtract(&self, size: usize) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+        self.bytes.fetch_sub(size, Ordering::AcqRel);
+    }
 }
 
 /// A rejected message.
 #[derive(Debug)]
 pub(super) struct Dead {
     item: Item,
-    pub(super) reason: String,
     pub(super) rejected_at: DateTime<Utc>,
 }
 
 impl Dead {
     pub(super) fn attempts(&self) -> u32 {
         self.item.attempts
+    }
+
+    pub(super) fn reasons(&self) -> &[String] {
+        &self.item.reasons
+    }
+
+    pub(super) fn first_failed_at(&self) -> DateTime<Utc> {
+        self.item.first_failed_at.unwrap_or(self.rejected_at)
     }
 }
 
@@ -78,6 +119,21 @@ pub(super) struct Taken {
     pub(super) message: Message,
     pub(super) attempt: u32,
     pub(super) receipt: Receipt,
+    pub(super) first_seen_at: Option<DateTime<Utc>>,
+}
+
+/// What a look for the next delivery found.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and matched at once, never stored"
+)]
+pub(super) enum Next {
+    Taken(Taken),
+    /// Not wanted by the subscription's filter: done with.
+    Unwanted(u64),
+    /// There is one, and it does not fit beside what the feed holds.
+    NoRoom,
+    Nothing,
 }
 
 impl Group {
@@ -101,20 +157,43 @@ impl Group {
     pub(super) fn take(
         &mut self,
         log: &BTreeMap<u64, Entry>,
-        load: &Arc<AtomicUsize>,
-    ) -> Option<Taken> {
+        load: &Arc<Load>,
+        wanted: &Subscription,
+    ) -> Next {
         self.wake_due();
         loop {
-            if let Some(sequence) = self.ready.pop_first() {
+            if let Some(&sequence) = self.ready.first() {
                 // A ready message is unsettled, and an unsettled message is in the log.
-                let message = log.get(&sequence)?.message.clone();
-                return Some(self.hand_out(sequence, message, load));
+                let Some(entry) = log.get(&sequence) else {
+                    return Next::Nothing;
+                };
+                if !load.fits(entry.message.size(), wanted.max_bytes_in_flight) {
+                    return Next::NoRoom;
+                }
+                self.ready.pop_first();
+                return Next::Taken(self.hand_out(sequence, entry.message.clone(), load));
             }
-            let (&sequence, entry) = log.range(self.cursor..).next()?;
+            let Some((&sequence, entry)) = log.range(self.cursor..).next() else {
+                return Next::Nothing;
+            };
             self.cursor = sequence + 1;
             self.behind -= 1;
-            self.enter(sequence, entry.message.key().map(ToOwned::to_owned));
+            if !wanted.filter.matches(&entry.message.event) {
+                return Next::Unwanted(sequence);
+            }
+            let key = entry.message.key().map(ToOwned::to_owned);
+            self.enter(sequence, key, Vec::new());
         }
+    }
+
+    /// The oldest message that is not settled, dead letters aside.
+    pub(super) fn oldest(&self, log: &BTreeMap<u64, Entry>) -> Option<u64> {
+        let behind = log
+            .range(self.cursor..)
+            .next()
+            .map(|(sequence, _)| *sequence);
+        let open = self.items.keys().next().copied();
+        open.into_iter().chain(behind).min()
     }
 
     /// When the next delayed message is due.
@@ -142,6 +221,7 @@ impl Group {
             return;
         };
         item.not_before = not_before;
+        item.first_failed_at.get_or_insert_with(Utc::now);
         match item.key.clone() {
             Some(key) => self.lane_released(&key),
             None => self.schedule(sequence),
@@ -150,16 +230,10 @@ impl Group {
 
     /// To the dead letters. The message stays unsettled: it is kept until it is redriven or purged.
     pub(super) fn bury(&mut self, receipt: Receipt, reason: String) {
-        if let Some(item) = self.leave(receipt.id) {
+        if let Some(mut item) = self.leave(receipt.id) {
+            add_reason(&mut item.reasons, reason);
             let rejected_at = Utc::now();
-            self.dead.insert(
-                receipt.id,
-                Dead {
-                    item,
-                    reason,
-                    rejected_at,
-                },
-            );
+            self.dead.insert(receipt.id, Dead { item, rejected_at });
         }
     }
 
@@ -167,16 +241,13 @@ impl Group {
         self.dead.iter().map(|(sequence, dead)| (*sequence, dead))
     }
 
-    /// Gives the oldest dead letters another life, before everything of their key that still waits.
-    pub(super) fn redrive(&mut self, limit: usize) -> u64 {
-        let oldest: Vec<u64> = self.dead.keys().take(limit).copied().collect();
-        let count = oldest.len() as u64;
-        for sequence in oldest {
-            if let Some(dead) = self.dead.remove(&sequence) {
-                self.enter(sequence, dead.item.key);
+    /// Gives dead letters another life, before everything of their key that still waits.
+    pub(super) fn redrive(&mut self, letters: &[u64]) {
+        for sequence in letters {
+            if let Some(dead) = self.dead.remove(sequence) {
+                self.enter(*sequence, dead.item.key, dead.item.reasons);
             }
         }
-        count
     }
 
     /// Forgets the dead letters; gives their sequence numbers.
@@ -190,12 +261,15 @@ impl Group {
         Backlog::new(waiting, in_flight, self.dead.len() as u64)
     }
 
-    fn enter(&mut self, sequence: u64, key: Option<String>) {
+    fn enter(&mut self, sequence: u64, key: Option<String>, reasons: Vec<String>) {
         let key = key.filter(|_| self.order == Order::PerKey);
         let item = Item {
             key: key.clone(),
             attempts: 0,
             not_before: None,
+            first_seen_at: None,
+            first_failed_at: None,
+            reasons,
         };
         self.items.insert(sequence, item);
         match key {
@@ -211,16 +285,19 @@ impl Group {
         }
     }
 
-    fn hand_out(&mut self, sequence: u64, message: Message, load: &Arc<AtomicUsize>) -> Taken {
+    fn hand_out(&mut self, sequence: u64, message: Message, load: &Arc<Load>) -> Taken {
         self.last_fence += 1;
         let fence = self.last_fence;
-        load.fetch_add(1, Ordering::AcqRel);
+        let size = message.size();
+        load.add(size);
         let load = Arc::clone(load);
-        self.held.insert(sequence, Held { fence, load });
+        self.held.insert(sequence, Held { fence, size, load });
         let mut attempt = 1;
+        let mut first_seen_at = None;
         if let Some(item) = self.items.get_mut(&sequence) {
             item.attempts += 1;
             attempt = item.attempts;
+            first_seen_at = Some(*item.first_seen_at.get_or_insert_with(Utc::now));
             if let Some(lane) = item.key.as_ref().and_then(|key| self.lanes.get_mut(key)) {
                 lane.scheduled = None;
                 lane.in_flight = true;
@@ -230,12 +307,13 @@ impl Group {
             message,
             attempt,
             receipt: Receipt::new(sequence, fence),
+            first_seen_at,
         }
     }
 
     fn let_go(&mut self, sequence: u64) {
         if let Some(held) = self.held.remove(&sequence) {
-            held.load.fetch_sub(1, Ordering::AcqRel);
+            held.load.subtract(held.size);
         }
     }
 

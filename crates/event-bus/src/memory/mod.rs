@@ -10,6 +10,7 @@
 //! | retry | a timer of the tokio clock: deterministic when the clock is paused |
 //! | lease | none: a delivery lives and dies with this process |
 //! | dead letter | kept until redriven or purged |
+//! | later | a timer of the tokio clock; the message is appended when it is due |
 //! | replay | what the log still has |
 //!
 //! # Retention
@@ -45,6 +46,7 @@ use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
+use crate::filter::Filter;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::Subscription;
@@ -96,6 +98,10 @@ impl Backend for Memory {
         Capabilities {
             ordered: true,
             replay: true,
+            seek: true,
+            filters: true,
+            patterns: true,
+            delayed: true,
             dead_letters: true,
             fenced: true,
             positions: true,
@@ -133,8 +139,9 @@ impl Backend for Memory {
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
-        dead_letter::redrive(&self.shared, topic, name, limit)
+        dead_letter::redrive(&self.shared, topic, name, limit, filter)
     }
 
     async fn purge_dead_letters(
@@ -143,6 +150,10 @@ impl Backend for Memory {
         name: &SubscriptionName,
     ) -> Result<u64, Error> {
         dead_letter::purge(&self.shared, topic, name)
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        Ok(self.shared.state().topics.keys().cloned().collect())
     }
 
     async fn check(&self) -> Result<(), Error> {

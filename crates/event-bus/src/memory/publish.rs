@@ -1,5 +1,8 @@
 //! Appending, and waiting for room.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Shared, closed};
@@ -36,7 +39,7 @@ pub(super) async fn publish(
 
 async fn append(
     shared: &Shared,
-    message: Message,
+    mut message: Message,
     deadline: Instant,
 ) -> Result<Accepted, PublishError> {
     loop {
@@ -47,7 +50,14 @@ async fn append(
             if state.closed {
                 return Err(PublishError::failed(message, closed("publish")));
             }
+            state.publish_due();
             if state.has_room(shared.config.capacity) {
+                if let Some(due) = message.deliver_at.and_then(still_to_come) {
+                    message.deliver_at = None;
+                    state.schedule(due, message);
+                    return Ok(Accepted::new(None));
+                }
+                message.deliver_at = None;
                 let sequence = state.append(message);
                 return Ok(Accepted::new(Some(sequence.to_string())));
             }
@@ -62,4 +72,13 @@ async fn append(
             ));
         }
     }
+}
+
+/// When on tokio's clock, which tests pause, a time of the wall clock is; `None` when it has passed. A time beyond what
+/// the clock can count is as good as never: thirty years.
+fn still_to_come(time: DateTime<Utc>) -> Option<Instant> {
+    let delay = (time - Utc::now()).to_std().ok()?;
+    let now = Instant::now();
+    now.checked_add(delay)
+        .or_else(|| now.checked_add(Duration::from_hours(30 * 365 * 24)))
 }

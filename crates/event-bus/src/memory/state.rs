@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
 use super::group::Group;
 use crate::backlog::Backlog;
 use crate::error::{Error, ErrorKind};
@@ -20,6 +23,9 @@ pub(super) struct State {
     /// The oldest first: messages that every subscription has settled.
     forgettable: BTreeMap<u64, TopicName>,
     last_sequence: u64,
+    /// Messages that are not due yet, in the order they will be; the number tells those of one instant apart.
+    scheduled: BTreeMap<(Instant, u64), Message>,
+    last_scheduled: u64,
 }
 
 /// One topic.
@@ -33,6 +39,7 @@ pub(super) struct Topic {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) message: Message,
+    pub(super) published_at: DateTime<Utc>,
     unsettled: usize,
 }
 
@@ -51,6 +58,31 @@ impl State {
         true
     }
 
+    /// Keeps a message until it is due. It takes room from now on.
+    pub(super) fn schedule(&mut self, due: Instant, message: Message) {
+        self.last_scheduled += 1;
+        self.scheduled.insert((due, self.last_scheduled), message);
+        self.retained += 1;
+        self.wake_all();
+    }
+
+    /// Appends what is due.
+    pub(super) fn publish_due(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.scheduled.first_entry()
+            && entry.key().0 <= now
+        {
+            let message = entry.remove();
+            self.retained -= 1;
+            self.append(message);
+        }
+    }
+
+    /// When the next scheduled message is due.
+    pub(super) fn next_scheduled(&self) -> Option<Instant> {
+        self.scheduled.keys().next().map(|(due, _)| *due)
+    }
+
     /// Appends a message; gives its sequence number.
     pub(super) fn append(&mut self, message: Message) -> u64 {
         self.last_sequence += 1;
@@ -64,7 +96,12 @@ impl State {
             group.behind += 1;
             group.changed.notify_waiters();
         }
-        topic.log.insert(sequence, Entry { message, unsettled });
+        let entry = Entry {
+            message,
+            published_at: Utc::now(),
+            unsettled,
+        };
+        topic.log.insert(sequence, entry);
         self.retained += 1;
         sequence
     }
@@ -97,6 +134,18 @@ impl State {
         }
     }
 
+    /// The first message of a topic that was published at this time or later, or the next one to come.
+    pub(super) fn first_since(&self, topic: &TopicName, time: DateTime<Utc>) -> u64 {
+        let log = self.topics.get(topic).map(|topic| &topic.log);
+        let mut since = log
+            .into_iter()
+            .flatten()
+            .skip_while(|(_, entry)| entry.published_at < time);
+        since
+            .next()
+            .map_or_else(|| self.next_sequence(), |(sequence, _)| *sequence)
+    }
+
     /// The sequence number that the next message gets.
     pub(super) fn next_sequence(&self) -> u64 {
         self.last_sequence + 1
@@ -124,7 +173,14 @@ impl State {
         topic: &TopicName,
         name: &SubscriptionName,
     ) -> Result<Backlog, Error> {
-        Ok(self.group("backlog", topic, name)?.backlog())
+        self.publish_due();
+        let backlog = self.group("backlog", topic, name)?.backlog();
+        let topic = self.topics.get(topic);
+        let oldest = topic.and_then(|topic| {
+            let oldest = topic.groups.get(name)?.oldest(&topic.log)?;
+            topic.log.get(&oldest)
+        });
+        Ok(backlog.with_oldest_at(oldest.map(|entry| entry.published_at)))
     }
 
     pub(super) fn wake_all(&self) {

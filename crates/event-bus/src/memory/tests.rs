@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::backend::{Backend, Receipt, Settlement};
 use crate::error::ErrorKind;
+use crate::filter::Filter;
 use crate::memory::Memory;
 use crate::message::Message;
 use crate::model::{Given, Model, Verdict};
@@ -134,7 +135,10 @@ async fn run(order: Order, steps: Vec<Step>) {
             }
             Step::Redrive(limit) => {
                 assert_eq!(
-                    backend.redrive(&topic(), &name(), limit).await.unwrap(),
+                    backend
+                        .redrive(&topic(), &name(), limit, &Filter::new())
+                        .await
+                        .unwrap(),
                     model.redrive(limit)
                 );
                 None

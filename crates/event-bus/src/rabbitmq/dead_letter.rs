@@ -310,18 +310,24 @@ fn letter(topic: &TopicName, name: &SubscriptionName, message: &BasicGetMessage)
         _ => None,
     };
     let original = republished(&message.properties, original_headers(&message.properties));
-    let rejected_at = text(TIME).and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
+    let rejected_at = text(TIME)
+        .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
+        .map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc));
     DeadLetter::new(
         topic.clone(),
         name.clone(),
         decode(topic, &original, &Bytes::copy_from_slice(&message.data)),
         text(POSITION).unwrap_or_else(|| message.delivery_tag.to_string()),
+    )
+    .with_attempts(
         text(ATTEMPTS)
             .and_then(|attempts| attempts.parse().ok())
             .unwrap_or_default(),
+    )
+    .with_reasons(vec![
         text(REASON)
             .or_else(|| text(BROKERS_REASON))
             .unwrap_or_default(),
-        rejected_at.map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc)),
-    )
+    ])
+    .with_times(rejected_at, rejected_at)
 }

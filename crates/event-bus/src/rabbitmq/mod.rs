@@ -89,6 +89,7 @@ use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
+use crate::filter::Filter;
 use crate::lanes::after;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
@@ -249,7 +250,9 @@ impl Backend for RabbitMq {
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
+        filter.refuse_conditions("redrive")?;
         self.dead_letters.redrive(topic, name, limit).await
     }
 

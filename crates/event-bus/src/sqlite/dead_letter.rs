@@ -51,8 +51,11 @@ pub(super) async fn list(
             name.clone(),
             decode(topic, (letter.headers, letter.content_type, letter.data)),
             letter.sequence.to_string(),
-            u32::try_from(letter.attempts).unwrap_or(u32::MAX),
-            letter.reason,
+        )
+        .with_attempts(u32::try_from(letter.attempts).unwrap_or(u32::MAX))
+        .with_reasons(vec![letter.reason])
+        .with_times(
+            clock::time(letter.rejected_at),
             clock::time(letter.rejected_at),
         )
     });

@@ -153,8 +153,9 @@ pub(super) async fn join(
         }
         None => {
             let cursor = match subscription.start {
-                Start::Earliest => 0,
                 Start::Latest => last_sequence(connection, topic_id).await?,
+                // The last two were refused before: they are not claimed.
+                Start::Earliest | Start::Time(_) | Start::Position(_) => 0,
             };
             sqlx::query("INSERT INTO subscription (topic_id, name, ordered, cursor) VALUES (?1, ?2, ?3, ?4)")
                 .bind(topic_id)

@@ -77,6 +77,7 @@ use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
+use crate::filter::Filter;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::Subscription;
@@ -205,6 +206,7 @@ impl Backend for Sqlite {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            ..Capabilities::none()
         }
     }
 
@@ -238,7 +240,9 @@ impl Backend for Sqlite {
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
+        filter.refuse_conditions("redrive")?;
         let place = backlog::find(&self.shared, "redrive", topic, name).await?;
         let redriven = self.shared.work(Redrive { place, limit }).await;
         redriven.map_err(|fault| fault.into_error("redrive"))

@@ -117,9 +117,9 @@ async fn an_address_that_cannot_be_is_put_aside_and_delays_nobody() {
     let letters = shop.bus.dead_letters(&orders, &name, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert!(
-        letters[0].reason.contains("mail address"),
+        letters[0].reason().contains("mail address"),
         "{}",
-        letters[0].reason
+        letters[0].reason()
     );
 }
 

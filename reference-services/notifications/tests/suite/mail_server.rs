@@ -159,9 +159,9 @@ async fn an_e_mail_that_is_refused_for_good_is_put_aside() {
     let letters = shop.bus.dead_letters(&orders, &name, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert!(
-        letters[0].reason.contains("refused"),
+        letters[0].reason().contains("refused"),
         "{}",
-        letters[0].reason
+        letters[0].reason()
     );
 }
 

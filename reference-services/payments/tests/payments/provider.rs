@@ -94,7 +94,11 @@ async fn a_request_that_the_provider_does_not_understand_goes_to_the_dead_letter
         Ok(letters.remove(0))
     })
     .await?;
-    ensure!(letter.reason.contains("what is that?"), "{}", letter.reason);
+    ensure!(
+        letter.reason().contains("what is that?"),
+        "{}",
+        letter.reason()
+    );
     ensure!(
         world.payments_of(order_id).await?.is_empty(),
         "nothing was stored"
@@ -120,7 +124,7 @@ async fn the_same_attempt_for_another_amount_is_refused() -> Result<()> {
     eventually(async || {
         let letters = world.bus().dead_letters(&topic, &name, 10).await?;
         ensure!(
-            letters.len() == 1 && letters[0].reason.contains("another amount"),
+            letters.len() == 1 && letters[0].reason().contains("another amount"),
             "{letters:?}"
         );
         Ok(())

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use commerce_event_bus::{
-    Accepted, Backend, Backlog, Capabilities, DeadLetter, Error, Feed, Message, PublishError,
-    Subscription, SubscriptionName, TopicName,
-};
+use commerce_event_bus::{Accepted, Backend, Decorator, Message, PublishError};
 use tokio::sync::Mutex;
 
 /// Publishes every n-th message again after later ones: duplicated, and out of the order of its key.
@@ -40,13 +36,9 @@ impl Duplicating {
 }
 
 #[async_trait]
-impl Backend for Duplicating {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Decorator for Duplicating {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
     }
 
     async fn publish(&self, mut messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
@@ -78,47 +70,5 @@ impl Backend for Duplicating {
             .fetch_add(accepted as u64, Ordering::Relaxed);
         results.truncate(asked);
         results
-    }
-
-    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Feed>, Error> {
-        self.inner.subscribe(subscription).await
-    }
-
-    async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
-        self.inner.backlog(topic, name).await
-    }
-
-    async fn dead_letters(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        self.inner.dead_letters(topic, name, limit).await
-    }
-
-    async fn redrive(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-        limit: usize,
-    ) -> Result<u64, Error> {
-        self.inner.redrive(topic, name, limit).await
-    }
-
-    async fn purge_dead_letters(
-        &self,
-        topic: &TopicName,
-        name: &SubscriptionName,
-    ) -> Result<u64, Error> {
-        self.inner.purge_dead_letters(topic, name).await
-    }
-
-    async fn check(&self) -> Result<(), Error> {
-        self.inner.check().await
-    }
-
-    async fn close(&self, within: Duration) -> Result<(), Error> {
-        self.inner.close(within).await
     }
 }
