@@ -28,26 +28,14 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                .detail("the body must be JSON, with Content-Type: application/json"));
+            return Err(not_said_to_be_json());
         }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                let status = rejection.status();
-                if status == StatusCode::PAYLOAD_TOO_LARGE {
-                    let limit = crate::server::BODY_LIMIT;
-                    Problem::new(status)
-                        .detail(format!("the body must not be larger than {limit} bytes"))
-                } else {
-                    Problem::new(status).detail(rejection.body_text())
-                }
-            })?;
-        parse(&body).map(Json)
+        parse(&read(request, state).await?).map(Json)
     }
 }
 
-/// `Option<Json<T>>`: `None` when the request has no Content-Type, that is no body.
+/// `Option<Json<T>>`: `None` when there is no body. A body without a Content-Type is refused: what is taken for no body
+/// would be dropped without a word, and the caller told that all of the request was done.
 impl<T, S> OptionalFromRequest<S> for Json<T>
 where
     T: DeserializeOwned,
@@ -61,7 +49,11 @@ where
                 .await
                 .map(Some);
         }
-        Ok(None)
+        if read(request, state).await?.is_empty() {
+            Ok(None)
+        } else {
+            Err(not_said_to_be_json())
+        }
     }
 }
 
@@ -69,6 +61,27 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
+}
+
+/// The whole body, within the limit.
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| {
+            let status = rejection.status();
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                let limit = crate::server::BODY_LIMIT;
+                Problem::new(status)
+                    .detail(format!("the body must not be larger than {limit} bytes"))
+            } else {
+                Problem::new(status).detail(rejection.body_text())
+            }
+        })
+}
+
+fn not_said_to_be_json() -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .detail("the body must be JSON, with Content-Type: application/json")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -172,6 +185,37 @@ mod tests {
         let missing = rejection(r#"{"items":[{}]}"#);
         assert_eq!(missing["errors"][0]["pointer"], "/items/0");
         assert_eq!(missing["errors"][0]["detail"], "missing field `quantity`");
+    }
+
+    fn request(content_type: Option<&str>, body: &'static str) -> Request {
+        let mut request = Request::new(axum::body::Body::from(body));
+        if let Some(value) = content_type {
+            let value = value.parse().unwrap();
+            request.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
+        request
+    }
+
+    #[tokio::test]
+    async fn only_no_body_is_none() {
+        let optional = async |content_type, body| {
+            <Json<Order> as OptionalFromRequest<()>>::from_request(request(content_type, body), &())
+                .await
+                .map(|order| order.map(|Json(order)| order))
+                .map_err(|problem| problem.status().as_u16())
+        };
+        let json = Some("application/json");
+        assert_eq!(optional(None, "").await, Ok(None));
+        assert_eq!(
+            optional(json, r#"{"items":[]}"#).await,
+            Ok(Some(Order { items: Vec::new() }))
+        );
+        // Neither a whole body nor half of one is dropped because nobody said what it is.
+        assert_eq!(optional(None, r#"{"items":[]}"#).await, Err(415));
+        assert_eq!(optional(None, r#"{"ite"#).await, Err(415));
+        assert_eq!(optional(Some("text/plain"), "{}").await, Err(415));
+        // Who announces JSON and sends none was cut off.
+        assert_eq!(optional(json, "").await, Err(400));
     }
 
     #[test]

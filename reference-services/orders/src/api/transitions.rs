@@ -53,6 +53,7 @@ pub(super) struct Cancel {
         (status = 403, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Not allowed in this state"),
+        (status = 415, body = Problem),
         (status = 422, body = Problem),
     )
 )]
@@ -121,6 +122,7 @@ pub(super) async fn check_out(
         (status = 403, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Not allowed in this state"),
+        (status = 415, body = Problem),
         (status = 422, body = Problem),
     )
 )]

@@ -295,6 +295,14 @@ async fn bodies_and_keys_of_transitions_are_checked() {
     ] {
         problem(shop.post(&format!("{path}/{transition}"), &body).await, 422).await;
     }
+    // A body that nobody has said to be JSON, whole or cut off, is not taken for none.
+    for body in [
+        r#"{"payment":{"method":"pix","installments":1}}"#,
+        r#"{"pay"#,
+    ] {
+        let request = shop.request(Method::POST, &format!("{path}/checkout"));
+        problem(request.body(body).send().await.unwrap(), 415).await;
+    }
     let long = "k".repeat(256);
     for key in ["", "\u{e4}", &long] {
         let request = shop
