@@ -5,6 +5,7 @@ use commerce_contracts::commerce::{
     Customer, Money, OrderId, OrderItem, OrganizationId, PaymentMethod,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::state::{Standing, State};
@@ -109,8 +110,52 @@ pub(crate) struct Cause {
     pub(crate) transaction_id: Option<String>,
     /// What is told about it: by whoever cancelled, or by the payment provider.
     pub(crate) reason: Option<String>,
+    /// What was asked for; none for an event.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// What a request asks for, so that it is known when it comes again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) operation: Operation,
+    /// Of what the body says, however it is written.
+    pub(crate) digest: Vec<u8>,
     /// The key under which the request may come again without being done again.
-    pub(crate) idempotency_key: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
+impl Asked {
+    /// A request for `operation` with this content.
+    pub(crate) fn new(
+        operation: Operation,
+        content: &impl Serialize,
+        key: Option<&str>,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            operation,
+            digest: Sha256::digest(serde_json::to_vec(content)?).to_vec(),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    CheckOut,
+    Cancel,
+}
+
+impl Operation {
+    /// As it is stored.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::CheckOut => "checkout",
+            Self::Cancel => "cancel",
+        }
+    }
 }
 
 /// The time, as precise as both databases keep it: what is answered now is what is read later.

@@ -115,7 +115,7 @@ async fn settle(
         id: event.id().to_owned(),
         transaction_id: event.transaction_id().map(str::to_owned),
         reason: outcome.reason,
-        idempotency_key: None,
+        asked: None,
     };
     let (next, change) = order.change(next, cause);
     if !store::advance(tx, &order, &next).await? {

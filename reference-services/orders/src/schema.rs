@@ -2,9 +2,10 @@
 
 use commerce_consumer_framework::storage::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration::new(
-    1,
-    "CREATE TABLE orders (
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration::new(
+        1,
+        "CREATE TABLE orders (
         order_id UUID NOT NULL PRIMARY KEY,
         organization_id UUID NOT NULL,
         reference TEXT,
@@ -36,4 +37,14 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration::new(
         idempotency_key TEXT,
         PRIMARY KEY (order_id, number)
     );",
-)];
+    ),
+    // What tells a request that comes again from another one under the same key or id. Orders from before have none of it.
+    Migration::new(
+        2,
+        "ALTER TABLE orders ADD COLUMN idempotency_key TEXT;
+    ALTER TABLE orders ADD COLUMN request_digest BYTEA;
+    CREATE UNIQUE INDEX orders_by_idempotency_key ON orders (organization_id, idempotency_key);
+    ALTER TABLE order_changes ADD COLUMN operation TEXT;
+    ALTER TABLE order_changes ADD COLUMN request_digest BYTEA;",
+    ),
+];

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::order::{Cause, Change, Order, Payment};
+use crate::order::{Asked, Cause, Change, Order, Payment};
 use crate::state::State;
 
 /// What can go wrong with the database.
@@ -88,14 +88,18 @@ fn json(value: &impl Serialize) -> Result<serde_json::Value, Error> {
     Ok(serde_json::to_value(value)?)
 }
 
-/// Stores a new order; false when one of this id exists, and then nothing has changed.
-pub(crate) async fn insert(tx: &mut Transaction, order: &Order) -> Result<bool, Error> {
+/// Stores a new order; false when one of this id or idempotency key exists, and then nothing has changed.
+pub(crate) async fn insert(
+    tx: &mut Transaction,
+    order: &Order,
+    asked: &Asked,
+) -> Result<bool, Error> {
     let payment = order.payment.as_ref().map(json).transpose()?;
     let inserted = tx
         .query(
             "INSERT INTO orders (order_id, organization_id, reference, state, attempt, version, customer, items, \
-             freight_minor, total_minor, currency, payment, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (order_id) DO NOTHING",
+             freight_minor, total_minor, currency, payment, created_at, updated_at, idempotency_key, request_digest) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
         )
         .bind(order.order_id.as_uuid())
         .bind(order.organization_id.as_uuid())
@@ -111,6 +115,8 @@ pub(crate) async fn insert(tx: &mut Transaction, order: &Order) -> Result<bool, 
         .bind(payment)
         .bind(order.created_at)
         .bind(order.updated_at)
+        .bind(asked.key.as_deref())
+        .bind(asked.digest.clone())
         .execute()
         .await?;
     Ok(inserted == 1)
@@ -149,9 +155,11 @@ pub(crate) async fn record(
     order_id: OrderId,
     change: &Change,
 ) -> Result<(), Error> {
+    let asked = change.cause.asked.as_ref();
     tx.query(
         "INSERT INTO order_changes (order_id, number, from_state, to_state, attempt, changed_at, cause, transaction_id, \
-         reason, idempotency_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         reason, idempotency_key, operation, request_digest) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(order_id.as_uuid())
     .bind(change.number)
@@ -162,7 +170,9 @@ pub(crate) async fn record(
     .bind(&change.cause.id)
     .bind(change.cause.transaction_id.as_deref())
     .bind(change.cause.reason.as_deref())
-    .bind(change.cause.idempotency_key.as_deref())
+    .bind(asked.and_then(|asked| asked.key.as_deref()))
+    .bind(asked.map(|asked| asked.operation.as_str()))
+    .bind(asked.map(|asked| asked.digest.clone()))
     .execute()
     .await?;
     Ok(())
@@ -215,19 +225,82 @@ async fn one(query: Query<'_>) -> Result<Option<Order>, Error> {
         .transpose()
 }
 
-/// Whether a request with this key has changed the order before.
-pub(crate) async fn is_repeated(
+/// What a request is to those that were carried out before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repetition {
+    /// None of them had its key or id.
+    New,
+    /// The same has been carried out.
+    Same,
+    /// Another one has been carried out under its key or id.
+    Other,
+}
+
+/// What a request to change an order is to those that have changed it before.
+pub(crate) async fn repetition(
     tx: &mut Transaction,
     order: OrderId,
-    key: &str,
-) -> Result<bool, Error> {
-    let found: Option<(i64,)> = tx
-        .query("SELECT number FROM order_changes WHERE order_id = $1 AND idempotency_key = $2")
+    asked: &Asked,
+) -> Result<Repetition, Error> {
+    let Some(key) = &asked.key else {
+        return Ok(Repetition::New);
+    };
+    let found: Option<(Option<String>, Option<Vec<u8>>)> = tx
+        .query(
+            "SELECT operation, request_digest FROM order_changes WHERE order_id = $1 AND idempotency_key = $2",
+        )
         .bind(order.as_uuid())
-        .bind(key)
+        .bind(key.as_str())
         .fetch_optional()
         .await?;
-    Ok(found.is_some())
+    Ok(match found {
+        None => Repetition::New,
+        Some((Some(operation), _)) if operation != asked.operation.as_str() => Repetition::Other,
+        Some((_, digest)) => same_or_other(digest, asked),
+    })
+}
+
+/// An order that stands in the way of a new one.
+pub(crate) struct Existing {
+    pub(crate) order_id: OrderId,
+    pub(crate) repetition: Repetition,
+    /// It was created under the key of the new one; else it has the id.
+    pub(crate) by_key: bool,
+}
+
+/// The order of this organization that a new one repeats, by its key or else by its id.
+pub(crate) async fn existing(
+    database: &Database,
+    organization: OrganizationId,
+    order: OrderId,
+    asked: &Asked,
+) -> Result<Option<Existing>, Error> {
+    // The order of the key goes first: it is what the caller meant by sending the key again.
+    let found: Option<(Uuid, Option<String>, Option<Vec<u8>>)> = database
+        .query(
+            "SELECT order_id, idempotency_key, request_digest FROM orders \
+             WHERE organization_id = $1 AND (order_id = $2 OR idempotency_key = $3) \
+             ORDER BY CASE WHEN idempotency_key = $3 THEN 0 ELSE 1 END LIMIT 1",
+        )
+        .bind(organization.as_uuid())
+        .bind(order.as_uuid())
+        .bind(asked.key.as_deref())
+        .fetch_optional()
+        .await?;
+    Ok(found.map(|(order_id, key, digest)| Existing {
+        order_id: order_id.into(),
+        repetition: same_or_other(digest, asked),
+        by_key: key.is_some() && key == asked.key,
+    }))
+}
+
+/// A request from before digests were kept counts as the same: so it was answered then.
+fn same_or_other(digest: Option<Vec<u8>>, asked: &Asked) -> Repetition {
+    if digest.is_none_or(|digest| digest == asked.digest) {
+        Repetition::Same
+    } else {
+        Repetition::Other
+    }
 }
 
 /// The place of an order in the list: the list goes on after it.
@@ -321,7 +394,7 @@ pub(crate) async fn history(
                 id: row.cause,
                 transaction_id: row.transaction_id,
                 reason: row.reason,
-                idempotency_key: None,
+                asked: None,
             },
         })
     });

@@ -13,19 +13,19 @@ use super::new_order::NewOrder;
 use super::view::{ShownOrder, show};
 use super::{Api, admit, idempotency, path_of, permissions};
 use crate::announce::announce;
-use crate::order::Cause;
-use crate::store;
+use crate::order::{Asked, Cause, Operation};
+use crate::store::{self, Repetition};
 
 /// Creates an order.
 ///
-/// The same order may be posted again, told by its `order_id` or else by `Idempotency-Key`: the answer is then 303 with
-/// the location of the order, and nothing changes.
+/// The same order may be posted again, told by `Idempotency-Key` or else by its `order_id`: the answer is then 303 with
+/// the location of the order, and nothing changes. Another order under the same key or id is refused.
 #[utoipa::path(
     post,
     path = "/orders",
     tag = "orders",
     request_body = NewOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "For orders without an order_id")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body are the same order")),
     responses(
         (status = 201, body = Resource<ShownOrder>, headers(("Location" = String))),
         (status = 303, description = "It exists already", headers(("Location" = String))),
@@ -35,7 +35,7 @@ use crate::store;
         (status = 409, body = Problem, description = "The order_id cannot be used"),
         (status = 413, body = Problem),
         (status = 415, body = Problem),
-        (status = 422, body = Problem),
+        (status = 422, body = Problem, description = "Not acceptable, or the key or id is that of another order"),
     )
 )]
 pub(super) async fn create_order(
@@ -46,7 +46,9 @@ pub(super) async fn create_order(
     Json(new): Json<NewOrder>,
 ) -> Result<Response, Problem> {
     let organization = admit(&principal, &permissions::CREATE_ORDER)?;
-    let order_id = choose_id(new.order_id, idempotency::key(&headers)?, organization);
+    let key = idempotency::key(&headers)?;
+    let order_id = choose_id(new.order_id, key, organization);
+    let asked = Asked::new(Operation::Create, &new, key).map_err(store::Error::from)?;
     let order = new.accept(
         order_id,
         organization,
@@ -54,14 +56,15 @@ pub(super) async fn create_order(
     )?;
 
     let mut tx = api.database.begin().await?;
-    if !store::insert(&mut tx, &order).await? {
+    if !store::insert(&mut tx, &order, &asked).await? {
         tx.rollback().await?;
-        return duplicate(&api, organization, order_id).await;
+        return duplicate(&api, organization, order_id, &asked).await;
     }
     let cause = Cause {
         id: context.request_id.clone(),
         transaction_id: Some(context.transaction_id.clone()),
-        ..Cause::default()
+        reason: None,
+        asked: Some(asked),
     };
     store::record(&mut tx, order_id, &order.creation(cause)).await?;
     let created = OrderCreated {
@@ -84,7 +87,7 @@ pub(super) async fn create_order(
         .into_response())
 }
 
-/// A key names one order of an organization: the id follows from both, so that the second request finds the first.
+/// A key names one order of an organization. Where the caller chose no id, it follows from both.
 fn choose_id(chosen: Option<Uuid>, key: Option<&str>, organization: OrganizationId) -> OrderId {
     match (chosen, key) {
         (Some(chosen), _) => chosen.into(),
@@ -97,13 +100,19 @@ async fn duplicate(
     api: &Api,
     organization: OrganizationId,
     order_id: OrderId,
+    asked: &Asked,
 ) -> Result<Response, Problem> {
-    match store::find(&api.database, organization, order_id).await? {
-        Some(_) => Ok((
+    match store::existing(&api.database, organization, order_id, asked).await? {
+        Some(existing) if existing.repetition == Repetition::Same => Ok((
             StatusCode::SEE_OTHER,
-            [(header::LOCATION, path_of(order_id))],
+            [(header::LOCATION, path_of(existing.order_id))],
         )
             .into_response()),
+        Some(existing) if existing.by_key => Err(idempotency::key_of_another()),
+        Some(_) => Err(Problem::unprocessable(
+            "another order has this order_id; send that order again as it was, or this one with another UUID",
+        )
+        .at("/order_id", "used for another order")),
         // Somebody else's. Ids are chosen at random, so this is no accident, and it is not told whose.
         None => Err(Problem::conflict(
             "this order_id cannot be used; choose another UUID",

@@ -6,6 +6,15 @@ use http::HeaderMap;
 const HEADER: &str = "idempotency-key";
 const LONGEST: usize = 255;
 
+/// 422: the key stands for another request, of another kind or with another body.
+pub(super) fn key_of_another() -> Problem {
+    Problem::unprocessable(
+        "this Idempotency-Key was used for another request; send that request again as it was, or this one with a new key",
+    )
+    .kind("/problems/idempotency-key-reused")
+    .title("Idempotency-Key used for another request")
+}
+
 /// The key of a request, if it has one.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(HEADER) else {

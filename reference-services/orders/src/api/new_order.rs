@@ -12,13 +12,18 @@ use crate::order::{Order, Payment, now};
 use crate::state::State;
 
 /// An order to be created. Its total is computed here.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+///
+/// Its digest tells it from others posted under the same id or key. So what may be left out is left out of its JSON too:
+/// a field that is added one day must not change the digests of those who do not use it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
     /// Chosen by the caller, so that the same order may be posted again: a UUID, best of version 7.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) order_id: Option<Uuid>,
     /// What the shop calls the order.
     #[schema(max_length = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
     customer: Buyer,
     /// What is bought; an order without items is a draft, which cannot be checked out.
@@ -26,6 +31,7 @@ pub(super) struct NewOrder {
     /// The price of the delivery.
     freight: Amount,
     /// How it will be paid; can also be said at the checkout.
+    #[serde(skip_serializing_if = "Option::is_none")]
     payment: Option<Payment>,
 }
 

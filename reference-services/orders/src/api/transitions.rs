@@ -14,9 +14,9 @@ use super::new_order::{Mistakes, check_payment};
 use super::view::{ShownOrder, show};
 use super::{Api, admit, idempotency, order_id, permissions, unknown_order};
 use crate::announce::announce;
-use crate::order::{Cause, Order, Payment};
+use crate::order::{Asked, Cause, Operation, Order, Payment};
 use crate::state::{Command, NotAllowed, decide};
-use crate::store;
+use crate::store::{self, Repetition};
 
 /// So often somebody else may be faster before the caller is told.
 const TRIES: usize = 3;
@@ -54,7 +54,7 @@ pub(super) struct Cancel {
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Not allowed in this state"),
         (status = 415, body = Problem),
-        (status = 422, body = Problem),
+        (status = 422, body = Problem, description = "Not acceptable, or the key is that of another request"),
     )
 )]
 pub(super) async fn check_out(
@@ -72,7 +72,8 @@ pub(super) async fn check_out(
         check_payment("/payment", payment, &mut mistakes);
         mistakes.into_result()?;
     }
-    let request = Request::new(organization, &id, &headers, &context)?;
+    let asked = Asked::new(Operation::CheckOut, &payment, idempotency::key(&headers)?);
+    let request = Request::new(organization, &id, asked, &context)?;
     for _ in 0..TRIES {
         let mut tx = api.database.begin().await?;
         let mut order = match request.begin(&mut tx).await? {
@@ -123,7 +124,7 @@ pub(super) async fn check_out(
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Not allowed in this state"),
         (status = 415, body = Problem),
-        (status = 422, body = Problem),
+        (status = 422, body = Problem, description = "Not acceptable, or the key is that of another request"),
     )
 )]
 pub(super) async fn cancel(
@@ -141,7 +142,8 @@ pub(super) async fn cancel(
         mistakes.text("/reason", reason, 500);
         mistakes.into_result()?;
     }
-    let request = Request::new(organization, &id, &headers, &context)?;
+    let asked = Asked::new(Operation::Cancel, &reason, idempotency::key(&headers)?);
+    let request = Request::new(organization, &id, asked, &context)?;
     for _ in 0..TRIES {
         let mut tx = api.database.begin().await?;
         let order = match request.begin(&mut tx).await? {
@@ -175,7 +177,7 @@ pub(super) async fn cancel(
 struct Request<'a> {
     organization: OrganizationId,
     order_id: OrderId,
-    key: Option<&'a str>,
+    asked: Asked,
     context: &'a RequestContext,
 }
 
@@ -189,13 +191,13 @@ impl<'a> Request<'a> {
     fn new(
         organization: OrganizationId,
         id: &str,
-        headers: &'a HeaderMap,
+        asked: Result<Asked, serde_json::Error>,
         context: &'a RequestContext,
     ) -> Result<Self, Problem> {
         Ok(Self {
             organization,
             order_id: order_id(id)?,
-            key: idempotency::key(headers)?,
+            asked: asked.map_err(store::Error::from)?,
             context,
         })
     }
@@ -204,11 +206,10 @@ impl<'a> Request<'a> {
         let order = store::find_in(tx, self.organization, self.order_id)
             .await?
             .ok_or_else(unknown_order)?;
-        match self.key {
-            Some(key) if store::is_repeated(tx, self.order_id, key).await? => {
-                Ok(Begun::Repeated(order))
-            }
-            _ => Ok(Begun::New(order)),
+        match store::repetition(tx, self.order_id, &self.asked).await? {
+            Repetition::New => Ok(Begun::New(order)),
+            Repetition::Same => Ok(Begun::Repeated(order)),
+            Repetition::Other => Err(idempotency::key_of_another()),
         }
     }
 
@@ -224,7 +225,7 @@ impl<'a> Request<'a> {
             id: self.context.request_id.clone(),
             transaction_id: Some(self.context.transaction_id.clone()),
             reason,
-            idempotency_key: self.key.map(str::to_owned),
+            asked: Some(self.asked.clone()),
         };
         let (next, change) = order.change(to, cause);
         if !store::advance(tx, order, &next).await? {

@@ -108,11 +108,19 @@ async fn an_order_posted_twice_is_one_order() {
     let mut shop = Shop::open().await;
     let id = Uuid::now_v7();
     let order = created(shop.post("/orders", &new_order(id)).await).await;
-    let mut altered = new_order(id);
-    altered["freight"] = brl(999_999);
-    let again = shop.post("/orders", &altered).await;
-    assert_eq!(again.status(), 303);
-    assert_eq!(again.headers()["location"], format!("/orders/{id}"));
+    // It is the same however it is written.
+    let spaced = serde_json::to_string_pretty(&new_order(id)).unwrap();
+    let spaced = shop
+        .request(Method::POST, "/orders")
+        .header("content-type", "application/json")
+        .body(spaced);
+    for again in [
+        shop.post("/orders", &new_order(id)).await,
+        spaced.send().await.unwrap(),
+    ] {
+        assert_eq!(again.status(), 303);
+        assert_eq!(again.headers()["location"], format!("/orders/{id}"));
+    }
     assert_eq!(shop.read(&order).await, order);
     assert_eq!(shop.history(&order).await.len(), 1);
 
@@ -127,6 +135,104 @@ async fn an_order_posted_twice_is_one_order() {
         next["order_id"]
     );
     shop.close().await;
+}
+
+#[tokio::test]
+async fn another_order_under_the_same_id_is_refused() {
+    let mut shop = Shop::open().await;
+    let id = Uuid::now_v7();
+    let order = created(shop.post("/orders", &new_order(id)).await).await;
+    let mut altered = new_order(id);
+    altered["freight"] = brl(999_999);
+    let mut unpaid = new_order(id);
+    unpaid.as_object_mut().unwrap().remove("payment");
+    for other in [altered, unpaid] {
+        let refused = shop.post("/orders", &other).await;
+        assert!(!refused.headers().contains_key("location"));
+        let refused = problem(refused, 422).await;
+        assert_eq!(refused["errors"][0]["pointer"], "/order_id", "{refused}");
+    }
+    assert_eq!(shop.read(&order).await, order);
+    assert_eq!(shop.history(&order).await.len(), 1);
+    shop.hear_of::<OrderCreated>().await;
+    let next = shop.order().await;
+    assert_eq!(
+        json!(shop.hear_of::<OrderCreated>().await.1.order_id),
+        next["order_id"]
+    );
+    shop.close().await;
+}
+
+async fn a_key_names_one_request(scratch: Scratch) {
+    let mut shop = Shop::open_on(scratch, "memory:").await;
+    let post = async |key: &str, body: &Value| {
+        let request = shop.request(Method::POST, "/orders").json(body);
+        request.header("idempotency-key", key).send().await.unwrap()
+    };
+    let mut without_id = new_order(Uuid::nil());
+    without_id.as_object_mut().unwrap().remove("order_id");
+    let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
+
+    // With an id, without one: the key counts.
+    created(post("cart-1", &new_order(first)).await).await;
+    let again = post("cart-1", &new_order(first)).await;
+    assert_eq!(again.status(), 303);
+    assert_eq!(again.headers()["location"], format!("/orders/{first}"));
+    let made = post("cart-2", &without_id).await;
+    let location = made.headers()["location"].clone();
+    let made = created(made).await;
+
+    let mut altered = without_id.clone();
+    altered["freight"] = brl(999_999);
+    for (key, other) in [
+        ("cart-1", new_order(second)),
+        ("cart-1", without_id.clone()),
+        ("cart-2", new_order(second)),
+        ("cart-2", altered),
+    ] {
+        let refused = problem(post(key, &other).await, 422).await;
+        assert_eq!(refused["type"], "/problems/idempotency-key-reused");
+    }
+    assert_eq!(
+        post("cart-2", &without_id).await.headers()["location"],
+        location
+    );
+    // The id is that of an order, whatever the key.
+    assert_eq!(post("cart-3", &new_order(first)).await.status(), 303);
+    assert_eq!(shop.read(&made).await, made);
+    let list: Value = shop.get("/orders").await.json().await.unwrap();
+    assert_eq!(list["count"], 2);
+    // The refused id is free.
+    let next = created(post("cart-4", &new_order(second)).await).await;
+    shop.hear_of::<OrderCreated>().await;
+    shop.hear_of::<OrderCreated>().await;
+    assert_eq!(
+        json!(shop.hear_of::<OrderCreated>().await.1.order_id),
+        next["order_id"]
+    );
+
+    // Another organization's keys are its own.
+    let stranger = shop.tokens.token(Uuid::now_v7(), &EVERYTHING).unwrap();
+    let theirs = shop
+        .anonymous(Method::POST, "/orders")
+        .bearer_auth(&stranger)
+        .header("idempotency-key", "cart-1")
+        .json(&without_id);
+    assert_eq!(theirs.send().await.unwrap().status(), 201);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_key_names_one_request_on_sqlite() {
+    a_key_names_one_request(Scratch::sqlite().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_key_names_one_request_on_postgresql() {
+    let Some(scratch) = Scratch::postgres().await.unwrap() else {
+        return;
+    };
+    a_key_names_one_request(scratch).await;
 }
 
 #[tokio::test]

@@ -163,6 +163,65 @@ async fn a_request_that_comes_again_under_its_key_is_done_once() {
     shop.close().await;
 }
 
+async fn a_key_is_for_one_request(scratch: Scratch) {
+    let mut shop = Shop::open_on(scratch, "memory:").await;
+    let id = Uuid::now_v7();
+    let request = async |path: &str, key: &str, body: &serde_json::Value| {
+        let request = shop.request(Method::POST, path).json(body);
+        request.header("idempotency-key", key).send().await.unwrap()
+    };
+    let order = created(request("/orders", "key-0", &new_order(id)).await).await;
+    let (checkout, cancel) = (
+        format!("/orders/{id}/checkout"),
+        format!("/orders/{id}/cancel"),
+    );
+    let pix = json!({ "payment": { "method": "pix", "installments": 1 } });
+    let done = request(&checkout, "key-1", &pix).await;
+    assert_eq!(done.status(), 200);
+    let now: serde_json::Value = done.json().await.unwrap();
+
+    let boleto = json!({ "payment": { "method": "boleto", "installments": 1 } });
+    for (path, key, body) in [
+        // Another operation, another body, the key of the order itself.
+        (&cancel, "key-1", &json!({})),
+        (&checkout, "key-1", &boleto),
+        (&checkout, "key-1", &json!({})),
+        (&checkout, "key-0", &pix),
+        (&cancel, "key-0", &json!({ "reason": "changed her mind" })),
+    ] {
+        let refused = problem(request(path, key, body).await, 422).await;
+        assert_eq!(
+            refused["type"], "/problems/idempotency-key-reused",
+            "{path} {body}"
+        );
+    }
+    let again = request(&checkout, "key-1", &pix).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.json::<serde_json::Value>().await.unwrap(), now);
+    assert_eq!(shop.history(&order).await.len(), 2);
+    shop.hear_of::<OrderCreated>().await;
+    shop.hear_of::<PaymentRequested>().await;
+    let next = shop.order().await;
+    assert_eq!(
+        json!(shop.hear_of::<OrderCreated>().await.1.order_id),
+        next["order_id"]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_request_on_sqlite() {
+    a_key_is_for_one_request(Scratch::sqlite().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_request_on_postgresql() {
+    let Some(scratch) = Scratch::postgres().await.unwrap() else {
+        return;
+    };
+    a_key_is_for_one_request(scratch).await;
+}
+
 #[tokio::test]
 async fn how_it_is_paid_can_be_said_at_the_checkout() {
     let mut shop = Shop::open().await;
