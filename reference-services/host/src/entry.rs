@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::host::Host;
 use crate::resources::Resources;
 use crate::service::Service;
-use crate::settings::{Configuration, Settings};
+use crate::settings::{Configuration, Mistake, Settings};
 use crate::shutdown::{self, Drained};
 use crate::telemetry;
 
@@ -42,11 +42,28 @@ where
     C: DeserializeOwned,
     F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
 {
+    main_checked(name, |_: &C, _| Vec::new(), service)
+}
+
+/// The same for a service that has more to say about its settings than their types do: `check` tells what is wrong with
+/// them before anything starts, and it is what `--check` asks.
+pub fn main_checked<C, F>(
+    name: &str,
+    check: impl FnOnce(&C, &Settings) -> Vec<Mistake>,
+    service: F,
+) -> ExitCode
+where
+    C: DeserializeOwned,
+    F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
+{
     let arguments = Arguments::parse();
     let mut configuration = Configuration::read(arguments.config.as_deref(), std::env::vars());
     configuration.allow_foreign_sections();
     let config = configuration.section::<C>(name);
-    let settings = match configuration.finish() {
+    let settings = match configuration.finish_with(|settings| match &config {
+        Ok(config) => check(config, settings),
+        Err(_) => Vec::new(),
+    }) {
         Ok(settings) => settings,
         Err(mistakes) => {
             eprintln!("{mistakes}");

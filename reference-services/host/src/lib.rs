@@ -43,7 +43,7 @@ mod telemetry;
 pub mod testing;
 
 pub use crate::consumers::Handle;
-pub use crate::entry::{exit_on_second_signal, main};
+pub use crate::entry::{exit_on_second_signal, main, main_checked};
 pub use crate::host::{Host, Running};
 pub use crate::http::context::{REQUEST_ID, RequestContext, TRANSACTION_ID};
 pub use crate::http::json::Json;

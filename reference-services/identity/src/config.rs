@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::ensure;
+use commerce_host::settings::Mistake;
 use commerce_identity_client::Permission;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -53,34 +53,46 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What can be seen only when all settings are known.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            !self.publish_keys_ahead.is_zero() && self.publish_keys_ahead < self.rotate_keys_every,
-            "identity.publish_keys_ahead must be longer than nothing and shorter than identity.rotate_keys_every"
-        );
-        ensure!(
-            clients::is_client_id(&self.admin_client_id),
-            "identity.admin_client_id: `{}` is not a client id; right would be {}",
-            self.admin_client_id,
-            clients::CLIENT_ID_RULE
-        );
-        if let Some(secret) = &self.admin_client_secret {
-            ensure!(
-                secret::is_strong_enough(secret.expose_secret()),
-                "identity.admin_client_secret is not usable; right would be {}",
-                secret::RULE
-            );
+    /// What is wrong with these settings beyond what their types say.
+    #[must_use]
+    pub fn check(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        if self.publish_keys_ahead.is_zero() || self.publish_keys_ahead >= self.rotate_keys_every {
+            mistakes.push(Mistake::new(
+                "identity.publish_keys_ahead",
+                "a key must be published before it signs, and not before its predecessor does",
+                "longer than nothing and shorter than identity.rotate_keys_every",
+            ));
+        }
+        if !clients::is_client_id(&self.admin_client_id) {
+            mistakes.push(Mistake::new(
+                "identity.admin_client_id",
+                format!("`{}` is not a client id", self.admin_client_id),
+                clients::CLIENT_ID_RULE,
+            ));
+        }
+        if let Some(secret) = &self.admin_client_secret
+            && !secret::is_strong_enough(secret.expose_secret())
+        {
+            mistakes.push(Mistake::new(
+                "identity.admin_client_secret",
+                "it is not usable",
+                secret::RULE,
+            ));
         }
         for name in self.roles.keys() {
-            ensure!(
-                roles::is_role_name(name) && name != roles::OPERATOR,
-                "identity.roles: `{name}` cannot be defined; right would be lower-case letters, digits and '-', \
-                 beginning with a letter, and not `{}`",
-                roles::OPERATOR
-            );
+            if !roles::is_role_name(name) || name == roles::OPERATOR {
+                mistakes.push(Mistake::new(
+                    format!("identity.roles.{name}"),
+                    "a role of this name cannot be defined",
+                    format!(
+                        "lower-case letters, digits and '-', beginning with a letter, and not `{}`",
+                        roles::OPERATOR
+                    ),
+                ));
+            }
         }
-        Ok(())
+        mistakes
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use commerce_consumer_framework::storage::Database;
+use commerce_host::settings::Mistakes;
 use commerce_host::{Resources, Service};
 
 pub use self::bootstrap::AdminCredentials;
@@ -48,7 +49,7 @@ impl std::ops::Deref for Identity {
 
 /// Puts the service together: its tables, its first signing key and its first client are there afterwards.
 pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Service> {
-    config.check()?;
+    Mistakes::refuse(config.check())?;
     let database = resources.database("identity").await?;
     database.migrate("identity", schema::MIGRATIONS).await?;
     let keys = KeyRing::open(database.clone(), &config).await?;

@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    commerce_host::main("identity", commerce_identity::service)
+    commerce_host::main_checked(
+        "identity",
+        |config: &commerce_identity::Config, _| config.check(),
+        commerce_identity::service,
+    )
 }

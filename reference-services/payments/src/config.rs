@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use commerce_host::settings;
-use secrecy::SecretString;
+use commerce_host::Settings;
+use commerce_host::settings::{self, Mistake};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+use crate::webhook::{InvalidSecret, Verifier};
 
 /// Settings of payments.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +48,36 @@ impl Config {
             reconcile_after: Duration::from_secs(30),
         }
     }
+
+    /// What is wrong with these settings beyond what their types say.
+    #[must_use]
+    pub fn check(&self, _settings: &Settings) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for (setting, secret) in [
+            ("payments.webhook_secret", Some(&self.webhook_secret)),
+            (
+                "payments.previous_webhook_secret",
+                self.previous_webhook_secret.as_ref(),
+            ),
+        ] {
+            if secret.is_some_and(|secret| Verifier::new([secret]).is_err()) {
+                mistakes.push(Mistake::new(
+                    setting,
+                    "it is not a webhook secret",
+                    InvalidSecret::RIGHT,
+                ));
+            }
+        }
+        let key = self.provider_api_key.expose_secret();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            mistakes.push(Mistake::new(
+                "payments.provider_api_key",
+                "it cannot be presented as a bearer token",
+                "the key that the provider gave, printable ASCII without spaces",
+            ));
+        }
+        mistakes
+    }
 }
 
 /// For a laptop: the provider sandbox beside it with its own defaults, secrets that are none.
@@ -68,7 +101,34 @@ fn optional_secret<'de, D: Deserializer<'de>>(
 
 #[cfg(test)]
 mod tests {
+    use commerce_host::Settings;
+
     use super::Config;
+
+    #[test]
+    fn every_secret_that_cannot_work_is_told() {
+        assert_eq!(Config::default().check(&Settings::default()), []);
+        let config = Config {
+            provider_api_key: "two words".into(),
+            webhook_secret: "whsec_c2hvcnQ=".into(),
+            previous_webhook_secret: Some("hunter2".into()),
+            ..Config::default()
+        };
+        let mistakes = config.check(&Settings::default());
+        let settings: Vec<&str> = mistakes
+            .iter()
+            .map(|mistake| mistake.setting.as_str())
+            .collect();
+        assert_eq!(
+            settings,
+            [
+                "payments.webhook_secret",
+                "payments.previous_webhook_secret",
+                "payments.provider_api_key"
+            ]
+        );
+        assert!(!format!("{mistakes:?}").contains("hunter2"));
+    }
 
     #[test]
     fn no_secret_is_shown() {

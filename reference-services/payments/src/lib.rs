@@ -28,6 +28,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use commerce_consumer_framework::storage::Database;
 use commerce_consumer_framework::{Backoff, Consumer};
+use commerce_host::settings::Mistakes;
 use commerce_host::{Resources, Service};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -59,6 +60,7 @@ struct Payments {
 /// # Errors
 /// When a setting is wrong or the database cannot be opened.
 pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Service> {
+    Mistakes::refuse(config.check(&resources.settings))?;
     let secrets = [
         Some(&config.webhook_secret),
         config.previous_webhook_secret.as_ref(),

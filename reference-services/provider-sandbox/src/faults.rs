@@ -29,22 +29,26 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// What is wrong with these faults.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
-        let rates = [
+    /// The rates that are none, by their fields.
+    pub(crate) fn wrong_rates(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        [
             ("error_rate", self.error_rate),
             ("duplicate_rate", self.duplicate_rate),
             ("reorder_rate", self.reorder_rate),
             ("reject_rate", self.reject_rate),
-        ];
+        ]
+        .into_iter()
+        .filter(|(_, rate)| !(0.0..=1.0).contains(rate))
+    }
+
+    /// What is wrong with these faults, as the answer to who wanted them.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
         let mut problem = None;
-        for (field, rate) in rates {
-            if !(0.0..=1.0).contains(&rate) {
-                let found = problem
-                    .take()
-                    .unwrap_or_else(|| Problem::unprocessable("a rate is a share from 0 to 1"));
-                problem = Some(found.at(format!("/{field}"), format!("{rate} is not from 0 to 1")));
-            }
+        for (field, rate) in self.wrong_rates() {
+            let found = problem
+                .take()
+                .unwrap_or_else(|| Problem::unprocessable("a rate is a share from 0 to 1"));
+            problem = Some(found.at(format!("/{field}"), format!("{rate} is not from 0 to 1")));
         }
         problem.map_or(Ok(()), Err)
     }

@@ -25,6 +25,7 @@ mod signature;
 use std::sync::Arc;
 
 use commerce_consumer_framework::storage::Database;
+use commerce_host::settings::Mistakes;
 use commerce_host::{Resources, Service};
 use tokio::sync::Notify;
 
@@ -47,8 +48,9 @@ struct Sandbox {
 /// The provider on a database of its own.
 ///
 /// # Errors
-/// When the database cannot be opened.
+/// When a setting is wrong or the database cannot be opened.
 pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Service> {
+    Mistakes::refuse(config.check(&resources.settings))?;
     let database = resources.database("provider_sandbox").await?;
     database
         .migrate("provider_sandbox", schema::MIGRATIONS)

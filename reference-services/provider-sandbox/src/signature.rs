@@ -18,16 +18,19 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
+    /// What a secret is like.
+    pub(crate) const RIGHT: &str = "whsec_ and base64 of 24 to 64 bytes";
+
     /// Reads `whsec_` and base64 of 24 to 64 bytes, as long as the specification wants a secret to be.
     pub(crate) fn new(secret: &SecretString) -> anyhow::Result<Self> {
-        let wrong = "webhook_secret must be whsec_ and base64 of 24 to 64 bytes, such as whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0";
+        let wrong = format!("webhook_secret must be {}", Self::RIGHT);
         let text = secret
             .expose_secret()
             .strip_prefix("whsec_")
-            .context(wrong)?;
-        let key = STANDARD.decode(text).context(wrong)?;
+            .with_context(|| wrong.clone())?;
+        let key = STANDARD.decode(text).with_context(|| wrong.clone())?;
         anyhow::ensure!((24..=64).contains(&key.len()), wrong);
-        Ok(Self(Hmac::new_from_slice(&key).context(wrong)?))
+        Ok(Self(Hmac::new_from_slice(&key)?))
     }
 
     /// The header `webhook-signature`.

@@ -336,3 +336,25 @@ async fn what_is_wrong_is_a_problem_and_has_no_effect() -> Result<()> {
     ensure!(sandbox.faults(&json!({"gremlins": 1})).await? == 422);
     Ok(())
 }
+
+#[test]
+fn a_secret_that_cannot_sign_is_told_before_anything_starts() -> Result<()> {
+    let data = TempDir::new()?;
+    let files = data.path().join("files");
+    for arguments in [&["--check"][..], &[]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_commerce-provider-sandbox"))
+            .args(arguments)
+            .env("COMMERCE_LISTEN", "127.0.0.1:0")
+            .env("COMMERCE_DATA", &files)
+            .env("COMMERCE_PROVIDER_SANDBOX_WEBHOOK_SECRET", "hunter2")
+            .output()?;
+        let told = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(2), "{told}");
+        ensure!(
+            told.contains("COMMERCE_PROVIDER_SANDBOX_WEBHOOK_SECRET") && !told.contains("hunter2"),
+            "{told}"
+        );
+        ensure!(!files.exists(), "a file was made");
+    }
+    Ok(())
+}

@@ -78,6 +78,18 @@ impl fmt::Display for Mistake {
 pub struct Mistakes(pub(crate) Vec<Mistake>);
 
 impl Mistakes {
+    /// An error unless there are none.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn refuse(mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(mistakes))
+        }
+    }
+
     /// The mistakes, in the order of the settings.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()

@@ -22,7 +22,7 @@ pub use self::mistake::{Mistake, Mistakes, Origin};
 pub use self::values::{ConnectionUrl, duration, optional_web_url, secret, web_url};
 
 use self::mistake::meant;
-use self::source::{Node, PREFIX, Table, Value};
+use self::source::{Node, PREFIX, Table, Value, origins};
 
 /// What every service needs to know about where it runs.
 #[derive(Clone, Debug, Deserialize)]
@@ -158,6 +158,8 @@ pub struct Configuration {
     root: Table,
     environment: BTreeMap<String, String>,
     sections: Vec<String>,
+    /// Where each setting of the sections was given, by its dotted name.
+    origins: BTreeMap<String, Origin>,
     mistakes: Vec<Mistake>,
     ignored: Vec<String>,
     foreign_sections: bool,
@@ -188,6 +190,7 @@ impl Configuration {
             root,
             environment,
             sections: Vec::new(),
+            origins: BTreeMap::new(),
             mistakes,
             ignored: Vec::new(),
             foreign_sections: false,
@@ -236,19 +239,24 @@ impl Configuration {
                 .collect();
             source::overlay(&mut table, &path, &variable, text);
         }
+        origins(name, &table, &mut self.origins);
         let (value, findings) = deserialize::read(name, &table);
         self.mistakes.extend(findings.mistakes);
         self.ignored.extend(findings.ignored);
         value.ok_or(Refused)
     }
 
-    /// Notes a mistake that only the service can see.
-    pub fn refuse(&mut self, mistake: Mistake) {
-        self.mistakes.push(mistake);
+    /// The host's own settings, or every mistake that was found.
+    pub fn finish(self) -> Result<Settings, Mistakes> {
+        self.finish_with(|_| Vec::new())
     }
 
-    /// The host's own settings, or every mistake that was found.
-    pub fn finish(mut self) -> Result<Settings, Mistakes> {
+    /// The same, with the mistakes that services see only when all settings are known: in values that their types allow,
+    /// and between settings. `check` is asked whenever the host's own settings can be read, so that one start tells all.
+    pub fn finish_with(
+        mut self,
+        check_services: impl FnOnce(&Settings) -> Vec<Mistake>,
+    ) -> Result<Settings, Mistakes> {
         for field in FIELDS {
             let variable = field.to_ascii_uppercase();
             if let Some(text) = self.environment.remove(&variable) {
@@ -260,8 +268,16 @@ impl Configuration {
         let (settings, findings) = deserialize::read::<Settings>("", &self.root);
         let mut mistakes = findings.mistakes;
         mistakes.append(&mut self.mistakes);
-        if let Some(settings) = settings.as_ref().filter(|_| mistakes.is_empty()) {
+        if let Some(settings) = &settings {
             mistakes.extend(check(settings));
+            mistakes.extend(check_services(settings).into_iter().map(|mut mistake| {
+                if let (Origin::Nowhere, Some(origin)) =
+                    (&mistake.origin, self.origins.get(&mistake.setting))
+                {
+                    mistake.origin = origin.clone();
+                }
+                mistake
+            }));
         }
         match settings {
             Some(settings) if mistakes.is_empty() => {

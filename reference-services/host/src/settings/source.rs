@@ -130,6 +130,17 @@ pub(crate) fn environment(
         .collect()
 }
 
+/// Notes where each value in the table came from, by its dotted name.
+pub(crate) fn origins(name: &str, table: &Table, noted: &mut BTreeMap<String, Origin>) {
+    for (key, node) in table {
+        let name = format!("{name}.{key}");
+        if let Value::Table(inner) = &node.value {
+            origins(&name, inner, noted);
+        }
+        noted.insert(name, node.origin.clone());
+    }
+}
+
 /// Puts a value at `path` over whatever the file said there.
 pub(crate) fn overlay(table: &mut Table, path: &[String], variable: &str, text: String) {
     let origin = Origin::Environment(format!("{PREFIX}{variable}"));

@@ -168,6 +168,61 @@ fn what_is_right_is_read() {
 }
 
 #[test]
+fn what_only_the_service_sees_is_told_with_all_the_rest() {
+    let mut configuration = configuration(
+        "bus = 'pigeon:'\ndrain = 10\n[payments]\nattempts = 3\ntimeout = 'soon'\n[payments.limits]\nper_second = 7\n",
+        &[("COMMERCE_PAYMENTS_ATTEMPTS", "4")],
+    );
+    let _refused = configuration.section::<Payments>("payments");
+    let mistakes = configuration.finish_with(|_| Vec::new()).unwrap_err();
+    assert_eq!(
+        mistakes.iter().count(),
+        2,
+        "a bus cannot be judged before the settings can be read: {mistakes}"
+    );
+
+    let mut configuration = self::configuration(
+        "bus = 'pigeon:'\n[payments]\nattempts = 3\ntimeout = 'soon'\n[payments.limits]\nper_second = 7\n",
+        &[("COMMERCE_PAYMENTS_ATTEMPTS", "4")],
+    );
+    let _refused = configuration.section::<Payments>("payments");
+    let wrong = ["attempts", "limits.per_second", "methods"]
+        .map(|name| Mistake::new(format!("payments.{name}"), "it is odd", "an even one"))
+        .to_vec();
+    let told = configuration.finish_with(|_| wrong).unwrap_err();
+    let told: Vec<String> = told.iter().map(Mistake::to_string).collect();
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(
+        told.iter().any(|text| text.starts_with("bus: ")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|text| text.starts_with("payments.timeout: ")),
+        "{told:?}"
+    );
+    // Each with the place where it can be mended.
+    assert!(
+        told.contains(
+            &"payments.attempts: it is odd; right would be an even one \
+              (environment variable COMMERCE_PAYMENTS_ATTEMPTS)"
+                .to_owned()
+        ),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|text| text.starts_with("payments.limits.per_second: ")
+                && text.ends_with("line 6)")),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&"payments.methods: it is odd; right would be an even one".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let mut configuration = configuration(
         "bus = 'ampq://user:hunter2@host'\n[provider]\nurl = 'http://user:hunter2@host'\nsecret = 'hunter2'\nport = 1\n",

@@ -34,8 +34,12 @@ impl fmt::Debug for Verifier {
 
 /// A secret that is not `whsec_` and base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a webhook secret is whsec_ followed by base64 of 24 to 64 bytes")]
+#[error("a webhook secret is {}", Self::RIGHT)]
 pub struct InvalidSecret;
+
+impl InvalidSecret {
+    pub(crate) const RIGHT: &'static str = "whsec_ followed by base64 of 24 to 64 bytes";
+}
 
 /// Why a webhook is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
