@@ -50,7 +50,7 @@ pub use crate::http::json::Json;
 pub use crate::http::problem::{InvalidPart, Problem};
 pub use crate::http::{hal, json, problem};
 pub use crate::namespace::namespaced;
-pub use crate::resources::Resources;
+pub use crate::resources::{Resources, local_url};
 pub use crate::service::Service;
 pub use crate::settings::Settings;
 pub use crate::shutdown::{Drained, Shutdown};

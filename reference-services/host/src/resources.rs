@@ -52,7 +52,7 @@ impl Resources {
         let address = listener.local_addr()?;
         let public_url = match &settings.public_url {
             Some(url) => url.clone(),
-            None => Url::parse(&format!("http://{}", reachable(address)))?,
+            None => local_url(address),
         };
         let issuer = settings.issuer.as_ref().unwrap_or(&public_url).as_str();
         let issuer = issuer.trim_end_matches('/').to_owned();
@@ -146,12 +146,32 @@ async fn connect_bus(settings: &Settings) -> anyhow::Result<EventBus> {
     })
 }
 
-/// A server may listen on every address; a caller needs one.
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// Where callers on this machine reach a server that listens on `address`: it may listen on every address, a caller
+/// needs one.
+pub fn local_url(address: SocketAddr) -> Url {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    SocketAddr::new(ip, address.port())
+    let url = format!("http://{}", SocketAddr::new(ip, address.port()));
+    Url::parse(&url).unwrap_or_else(|error| unreachable!("{url} is a URL: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_url;
+
+    #[test]
+    fn who_listens_everywhere_is_reached_at_home() {
+        for (listen, url) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080/"),
+            ("[::]:8080", "http://[::1]:8080/"),
+            ("10.1.2.3:80", "http://10.1.2.3/"),
+            ("[fe80::1%3]:8080", "http://[fe80::1]:8080/"),
+        ] {
+            assert_eq!(local_url(listen.parse().unwrap()).as_str(), url);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Settings of payments: section `[payments]`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use commerce_host::Settings;
@@ -10,14 +11,21 @@ use url::Url;
 
 use crate::webhook::{InvalidSecret, Verifier};
 
+/// Where the sandbox listens unless it is told otherwise.
+const SANDBOX: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+
+/// Everybody can read them here, so they are secrets only where nobody else can knock.
+const SANDBOX_API_KEY: &str = "sandbox-api-key";
+const SANDBOX_WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDE=";
+
 /// Settings of payments.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The entry point of the payment provider's API.
-    #[serde(deserialize_with = "settings::web_url")]
-    pub provider_url: Url,
+    /// The entry point of the payment provider's API; by default the sandbox beside it on this machine.
+    #[serde(deserialize_with = "settings::optional_web_url")]
+    pub provider_url: Option<Url>,
     /// What is presented to the provider as bearer token.
     #[serde(deserialize_with = "settings::secret")]
     pub provider_api_key: SecretString,
@@ -41,7 +49,7 @@ impl Config {
         webhook_secret: SecretString,
     ) -> Self {
         Self {
-            provider_url,
+            provider_url: Some(provider_url),
             provider_api_key,
             webhook_secret,
             previous_webhook_secret: None,
@@ -49,9 +57,17 @@ impl Config {
         }
     }
 
+    /// The entry point of the payment provider's API.
+    #[must_use]
+    pub fn provider_url(&self) -> Url {
+        self.provider_url
+            .clone()
+            .unwrap_or_else(|| commerce_host::local_url(SANDBOX))
+    }
+
     /// What is wrong with these settings beyond what their types say.
     #[must_use]
-    pub fn check(&self, _settings: &Settings) -> Vec<Mistake> {
+    pub fn check(&self, settings: &Settings) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         for (setting, secret) in [
             ("payments.webhook_secret", Some(&self.webhook_secret)),
@@ -68,7 +84,31 @@ impl Config {
                 ));
             }
         }
+        let provider_is_local = settings::is_local_url(&self.provider_url());
+        let known = |secret: &SecretString| secret.expose_secret() == SANDBOX_WEBHOOK_SECRET;
+        for (setting, is_known) in [
+            ("payments.webhook_secret", known(&self.webhook_secret)),
+            (
+                "payments.previous_webhook_secret",
+                self.previous_webhook_secret.as_ref().is_some_and(known),
+            ),
+        ] {
+            if is_known && !(provider_is_local && settings.is_local()) {
+                mistakes.push(Mistake::new(
+                    setting,
+                    "the default is known to everybody: whoever reaches this service could say that orders are paid",
+                    "the provider's own secret, or listen, public_url and payments.provider_url all on 127.0.0.1",
+                ));
+            }
+        }
         let key = self.provider_api_key.expose_secret();
+        if key == SANDBOX_API_KEY && !provider_is_local {
+            mistakes.push(Mistake::new(
+                "payments.provider_api_key",
+                "the default is known to everybody and no provider's key",
+                "the key that the provider gave, or payments.provider_url on 127.0.0.1",
+            ));
+        }
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             mistakes.push(Mistake::new(
                 "payments.provider_api_key",
@@ -83,13 +123,13 @@ impl Config {
 /// For a laptop: the provider sandbox beside it with its own defaults, secrets that are none.
 impl Default for Config {
     fn default() -> Self {
-        let provider_url = Url::parse("http://127.0.0.1:8090/")
-            .unwrap_or_else(|error| unreachable!("a constant URL is a URL: {error}"));
-        Self::new(
-            provider_url,
-            "sandbox-api-key".into(),
-            "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDE=".into(),
-        )
+        Self {
+            provider_url: None,
+            provider_api_key: SANDBOX_API_KEY.into(),
+            webhook_secret: SANDBOX_WEBHOOK_SECRET.into(),
+            previous_webhook_secret: None,
+            reconcile_after: Duration::from_secs(30),
+        }
     }
 }
 
@@ -104,6 +144,56 @@ mod tests {
     use commerce_host::Settings;
 
     use super::Config;
+
+    /// The settings that are refused, for these addresses.
+    fn refused(config: &Config, listen: &str, public_url: Option<&str>) -> Vec<String> {
+        let mut settings = Settings::default();
+        settings.listen = listen.parse().unwrap();
+        settings.public_url = public_url.map(|url| url.parse().unwrap());
+        let mistakes = config.check(&settings);
+        mistakes
+            .into_iter()
+            .map(|mistake| mistake.setting)
+            .collect()
+    }
+
+    #[test]
+    fn secrets_that_everybody_knows_are_for_this_machine_only() {
+        let at = |url: &str| Config {
+            provider_url: Some(url.parse().unwrap()),
+            ..Config::default()
+        };
+        let (home, away) = ("127.0.0.1:8080", "0.0.0.0:8080");
+        let (webhook, key) = ("payments.webhook_secret", "payments.provider_api_key");
+        let none: [&str; 0] = [];
+        assert_eq!(refused(&Config::default(), home, None), none);
+        assert_eq!(refused(&at("http://[::1]:8090"), "[::1]:1", None), none);
+        assert_eq!(refused(&Config::default(), away, None), [webhook]);
+        assert_eq!(
+            refused(&Config::default(), home, Some("https://shop.example")),
+            [webhook]
+        );
+        assert_eq!(
+            refused(&at("https://pay.example"), home, None),
+            [webhook, key]
+        );
+        let rotating = Config {
+            previous_webhook_secret: Some(Config::default().webhook_secret),
+            webhook_secret: "whsec_dGhlLXByb3ZpZGVyLXMtb3duLXNlY3JldC0wMQ==".into(),
+            ..Config::default()
+        };
+        assert_eq!(
+            refused(&rotating, away, None),
+            ["payments.previous_webhook_secret"]
+        );
+        let own = Config {
+            provider_api_key: "own-key".into(),
+            previous_webhook_secret: None,
+            provider_url: Some("https://pay.example".parse().unwrap()),
+            ..rotating
+        };
+        assert_eq!(refused(&own, away, Some("https://shop.example")), none);
+    }
 
     #[test]
     fn every_secret_that_cannot_work_is_told() {

@@ -89,7 +89,7 @@ pub(crate) enum NoCharge {
 
 impl Provider {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let client = Client::builder(config.provider_url.as_str())?
+        let client = Client::builder(config.provider_url().as_str())?
             .auth(ApiKey(config.provider_api_key.clone()))
             .timeout(Duration::from_secs(15))
             .attempt_timeout(Duration::from_secs(5))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use commerce_event_bus::EventBus;
 use commerce_host::settings::ConnectionUrl;
-use commerce_host::{Drained, Handle, Host, Resources, Running, Settings};
+use commerce_host::{Drained, Handle, Host, Resources, Running, Settings, local_url};
 
 /// What to start, and with which settings.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Assembly {
     pub sandbox: Option<Sandbox>,
 }
 
-/// The provider's sandbox.
+/// The provider's sandbox. Payments and it find each other where they listen, unless their settings say where.
 #[derive(Debug)]
 pub struct Sandbox {
     /// Where it listens.
@@ -61,12 +61,14 @@ impl Assembly {
     /// # Errors
     /// What keeps it from starting: a port that is taken, a server that does not answer, a wrong setting.
     pub async fn start(self, surroundings: Surroundings) -> anyhow::Result<Platform> {
-        let sandbox = match self.sandbox {
-            Some(sandbox) => Some(
-                start_sandbox(sandbox, &self.settings)
+        let mut payments = self.payments;
+        let provider = match self.sandbox {
+            Some(sandbox) => Some((
+                connect_sandbox(sandbox.listen, &self.settings)
                     .await
                     .context("cannot start the payment provider's sandbox")?,
-            ),
+                sandbox.config,
+            )),
             None => None,
         };
         let mut settings = self.settings;
@@ -75,6 +77,23 @@ impl Assembly {
             settings.namespace.as_deref(),
         ));
         let mut resources = Resources::connect(settings).await?;
+        // Both ports are open, so both addresses are known, also where the system has chosen the port.
+        let sandbox = match provider {
+            Some((provider, mut config)) => {
+                payments
+                    .provider_url
+                    .get_or_insert_with(|| local_url(provider.local_addr()));
+                if config.webhook_url.is_none() {
+                    let payments = local_url(resources.local_addr());
+                    config.webhook_url = Some(payments.join(commerce_payments::WEBHOOK_PATH)?);
+                }
+                let service = commerce_provider_sandbox::service(config, &provider)
+                    .await
+                    .context("cannot start the payment provider's sandbox")?;
+                Some(Host::new(provider).mount(service).start().await?)
+            }
+            None => None,
+        };
         if let Some(around) = surroundings.bus {
             resources.bus = around(resources.bus);
         }
@@ -84,7 +103,7 @@ impl Assembly {
         let orders = commerce_orders::service(self.orders, &resources)
             .await
             .context("cannot start orders")?;
-        let payments = commerce_payments::service(self.payments, &resources)
+        let payments = commerce_payments::service(payments, &resources)
             .await
             .context("cannot start payments")?;
         let notifications = commerce_notifications::service(self.notifications, &resources)
@@ -137,14 +156,12 @@ fn unheard_topics_allowed(bus: ConnectionUrl, namespace: Option<&str>) -> Connec
 }
 
 /// The sandbox is another company: its own port, no bus, a database of its own.
-async fn start_sandbox(sandbox: Sandbox, platform: &Settings) -> anyhow::Result<Running> {
+async fn connect_sandbox(listen: SocketAddr, platform: &Settings) -> anyhow::Result<Resources> {
     let mut settings = platform.clone();
-    settings.listen = sandbox.listen;
+    settings.listen = listen;
     settings.public_url = None;
     settings.bus = Some(ConnectionUrl::new("memory:"));
-    let resources = Resources::connect(settings).await?;
-    let service = commerce_provider_sandbox::service(sandbox.config, &resources).await?;
-    Host::new(resources).mount(service).start().await
+    Resources::connect(settings).await
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use commerce_host::Settings;
 use commerce_host::settings::{Configuration, Mistake, Mistakes};
+use commerce_host::{Settings, local_url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::assembly::{Assembly, Sandbox};
@@ -48,13 +49,19 @@ pub fn read(
         if let Ok(identity) = &identity {
             mistakes.extend(commerce_identity::Config::check(identity));
         }
+        let here = platform
+            .as_ref()
+            .ok()
+            .filter(|platform| platform.sandbox)
+            .map(|platform| platform.sandbox_listen);
         if let Ok(payments) = &payments {
-            mistakes.extend(commerce_payments::Config::check(payments, settings));
+            mistakes.extend(check_payments(payments, here, settings));
         }
-        if let (Ok(platform), Ok(sandbox)) = (&platform, &sandbox)
-            && platform.sandbox
-        {
-            mistakes.extend(check_sandbox(platform, sandbox, settings));
+        if let (Some(listen), Ok(sandbox)) = (here, &sandbox) {
+            mistakes.extend(check_sandbox(listen, sandbox, settings));
+            if let Ok(payments) = &payments {
+                mistakes.extend(check_shared_secrets(payments, sandbox));
+            }
         }
         mistakes
     })?;
@@ -76,16 +83,59 @@ pub fn read(
     }
 }
 
-/// The sandbox stands on an address of its own.
+/// Payments find a sandbox that runs here where it listens.
+fn check_payments(
+    payments: &commerce_payments::Config,
+    sandbox_listen: Option<SocketAddr>,
+    settings: &Settings,
+) -> Vec<Mistake> {
+    let mut payments = payments.clone();
+    if payments.provider_url.is_none() {
+        payments.provider_url = sandbox_listen.map(local_url);
+    }
+    payments.check(settings)
+}
+
+/// Payments and a sandbox that find each other by themselves must also believe each other.
+fn check_shared_secrets(
+    payments: &commerce_payments::Config,
+    sandbox: &commerce_provider_sandbox::Config,
+) -> Vec<Mistake> {
+    let differ =
+        |one: &SecretString, other: &SecretString| one.expose_secret() != other.expose_secret();
+    let mut mistakes = Vec::new();
+    if payments.provider_url.is_none() && differ(&payments.provider_api_key, &sandbox.api_key) {
+        mistakes.push(Mistake::new(
+            "payments.provider_api_key",
+            "it is not the key that the sandbox wants",
+            "the same text as in provider-sandbox.api_key",
+        ));
+    }
+    if sandbox.webhook_url.is_none() && differ(&payments.webhook_secret, &sandbox.webhook_secret) {
+        mistakes.push(Mistake::new(
+            "payments.webhook_secret",
+            "it is not the secret that the sandbox signs with",
+            "the same text as in provider-sandbox.webhook_secret",
+        ));
+    }
+    mistakes
+}
+
+/// The sandbox stands on an address of its own, and its webhooks go where the platform listens.
 fn check_sandbox(
-    platform: &PlatformConfig,
+    its: SocketAddr,
     sandbox: &commerce_provider_sandbox::Config,
     settings: &Settings,
 ) -> Vec<Mistake> {
     let mut its_settings = settings.clone();
-    its_settings.listen = platform.sandbox_listen;
+    its_settings.listen = its;
+    its_settings.public_url = None;
+    let mut sandbox = sandbox.clone();
+    sandbox
+        .webhook_url
+        .get_or_insert_with(|| local_url(settings.listen));
     let mut mistakes = sandbox.check(&its_settings);
-    let (ours, its) = (settings.listen, platform.sandbox_listen);
+    let ours = settings.listen;
     let overlap = ours.ip() == its.ip() || ours.ip().is_unspecified() || its.ip().is_unspecified();
     if overlap && ours.port() == its.port() && its.port() != 0 {
         mistakes.push(Mistake::new(
@@ -155,6 +205,30 @@ mod tests {
         assert!(told.iter().any(|mistake| mistake.starts_with("bus: ")));
         assert_eq!(told.len(), wrong.len(), "{told:?}");
         assert!(!mistakes.to_string().contains("hunter2"), "{mistakes}");
+        // A platform that others can reach needs secrets of its own, the same on both sides.
+        let open = [
+            ("COMMERCE_LISTEN", "0.0.0.0:8080"),
+            ("COMMERCE_PLATFORM_SANDBOX_LISTEN", "0.0.0.0:8090"),
+        ];
+        let mistakes = read(None, variables(&open)).unwrap_err().to_string();
+        assert!(mistakes.contains("payments.webhook_secret: the default"));
+        assert!(mistakes.contains("provider-sandbox.api_key: the default"));
+        let own = "whsec_dGhlLXByb3ZpZGVyLXMtb3duLXNlY3JldC0wMQ==";
+        let one_side = [
+            ("COMMERCE_PAYMENTS_WEBHOOK_SECRET", own),
+            ("COMMERCE_PROVIDER_SANDBOX_API_KEY", "own-key"),
+        ];
+        let mistakes = read(None, variables(&[open, one_side].concat()))
+            .unwrap_err()
+            .to_string();
+        assert!(mistakes.contains("payments.provider_api_key: it is not the key"));
+        assert!(mistakes.contains("payments.webhook_secret: it is not the secret"));
+        let other_side = [
+            ("COMMERCE_PROVIDER_SANDBOX_WEBHOOK_SECRET", own),
+            ("COMMERCE_PAYMENTS_PROVIDER_API_KEY", "own-key"),
+        ];
+        read(None, variables(&[open, one_side, other_side].concat())).unwrap();
+
         // A sandbox that does not run here may have any settings.
         let elsewhere = [
             ("COMMERCE_PLATFORM_SANDBOX", "false"),

@@ -111,7 +111,7 @@ impl Courier {
         let timestamp = Utc::now().timestamp();
         let answer = self
             .http
-            .post(self.sandbox.config.webhook_url.clone())
+            .post(self.sandbox.config.webhook_url())
             .header("content-type", "application/json")
             .header("webhook-id", &webhook.message_id)
             .header("webhook-timestamp", timestamp)

@@ -19,7 +19,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use url::Url;
 
 pub use self::mistake::{Mistake, Mistakes, Origin};
-pub use self::values::{ConnectionUrl, duration, optional_web_url, secret, web_url};
+pub use self::values::{ConnectionUrl, duration, is_local_url, optional_web_url, secret, web_url};
 
 use self::mistake::meant;
 use self::source::{Node, PREFIX, Table, Value, origins};
@@ -123,6 +123,12 @@ impl Settings {
         self.bus.clone().unwrap_or_else(|| {
             ConnectionUrl::new(format!("sqlite:{}", self.data.join("bus.db").display()))
         })
+    }
+
+    /// Whether only programs on this machine can reach the services. It goes by what is listened on and by the public
+    /// URL, which is that of a proxy where the two differ.
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback() && self.public_url.as_ref().is_none_or(is_local_url)
     }
 
     /// Where the databases are.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
-use url::Url;
+use url::{Host, Url};
 
 /// A URL of a broker or a database. It may carry a password, so it is shown without.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,6 +108,16 @@ pub fn optional_web_url<'de, D: Deserializer<'de>>(
     web_url(deserializer).map(Some)
 }
 
+/// Whether what is at this address is on this machine.
+pub fn is_local_url(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 fn parse_web_url(text: &str) -> Result<Url, String> {
     const RIGHT: &str = "right would be an address such as http://127.0.0.1:8080";
     let url = Url::from_str(text).map_err(|error| format!("not a URL ({error}); {RIGHT}"))?;
@@ -138,6 +148,22 @@ mod tests {
             ("kafka://one:9092,two:9092", "kafka://one:9092,two:9092"),
         ] {
             assert_eq!(ConnectionUrl::new(url).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn local_is_what_no_other_machine_can_be() {
+        for (url, local) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://127.8.9.1", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost:8080/x", true),
+            ("http://0.0.0.0:8080", false),
+            ("http://10.0.0.1", false),
+            ("https://127.0.0.1.example", false),
+            ("https://pay.example", false),
+        ] {
+            assert_eq!(is_local_url(&url.parse().unwrap()), local, "{url}");
         }
     }
 

@@ -103,7 +103,7 @@ impl World {
             SubscriptionName::new("witness")?,
         );
         let outcomes = bus.subscribe(outcomes).await?;
-        let provider_url = config.provider_url.to_string();
+        let provider_url = config.provider_url().to_string();
         let service = commerce_payments::service(config, &payments).await?;
         let payments = Host::new(payments)
             .mount(service)
