@@ -7,6 +7,7 @@ use clap::Parser;
 use serde::de::DeserializeOwned;
 
 use crate::host::Host;
+use crate::private::keep_files_private;
 use crate::resources::Resources;
 use crate::service::Service;
 use crate::settings::{Configuration, Mistake, Settings};
@@ -56,6 +57,7 @@ where
     C: DeserializeOwned,
     F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
 {
+    keep_files_private();
     let arguments = Arguments::parse();
     let mut configuration = Configuration::read(arguments.config.as_deref(), std::env::vars());
     configuration.allow_foreign_sections();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,7 +14,8 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::namespace::namespaced;
-use crate::settings::Settings;
+use crate::private;
+use crate::settings::{ConnectionUrl, Settings};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
@@ -58,6 +60,7 @@ impl Resources {
         let issuer = issuer.trim_end_matches('/').to_owned();
         let verifier =
             Verifier::discover(&issuer, &settings.audience).context("cannot verify tokens")?;
+        make_directories(&settings).await?;
         let bus = connect_bus(&settings).await?;
         Ok(Self {
             public_url,
@@ -127,16 +130,32 @@ impl Resources {
     }
 }
 
+/// Makes the directories of what is kept on this machine.
+async fn make_directories(settings: &Settings) -> anyhow::Result<()> {
+    let file = |url: &ConnectionUrl| {
+        let rest = url.expose().strip_prefix("sqlite:")?;
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        Some(PathBuf::from(rest.split('?').next().unwrap_or_default()))
+    };
+    let bus = file(&settings.bus_url()).and_then(|file| file.parent().map(Path::to_owned));
+    let store = file(&settings.store_url());
+    let directories = [Some(settings.data.clone()), bus, store];
+    let directories = directories
+        .into_iter()
+        .flatten()
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .collect::<Vec<_>>();
+    tokio::task::spawn_blocking(move || {
+        directories.iter().try_for_each(|directory| {
+            private::directory(directory)
+                .with_context(|| format!("cannot make the directory {}", directory.display()))
+        })
+    })
+    .await?
+}
+
 async fn connect_bus(settings: &Settings) -> anyhow::Result<EventBus> {
     let url = settings.bus_url();
-    if let Some(file) = url.expose().strip_prefix("sqlite:") {
-        let file = std::path::Path::new(file.split('?').next().unwrap_or_default());
-        if let Some(directory) = file.parent() {
-            tokio::fs::create_dir_all(directory)
-                .await
-                .with_context(|| format!("cannot make the directory {}", directory.display()))?;
-        }
-    }
     let bus = EventBus::connect(url.expose())
         .await
         .with_context(|| format!("cannot connect to the bus at {url}"))?;

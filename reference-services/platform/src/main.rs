@@ -47,6 +47,7 @@ struct ServeOptions {
 }
 
 fn main() -> ExitCode {
+    commerce_host::keep_files_private();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
