@@ -1,4 +1,6 @@
-//! The program: what it refuses, what it leaves on disk, how it ends.
+//! The platform as it is served: every service behind one address, and the program itself.
 
 #[cfg(unix)]
 mod program;
+mod serving;
+mod shop;
