@@ -82,7 +82,7 @@ pub(super) async fn create_order(
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, path_of(order_id))],
-        show(order),
+        show(&principal, order),
     )
         .into_response())
 }

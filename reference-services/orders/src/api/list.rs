@@ -97,5 +97,11 @@ pub(super) async fn list_orders(
     })
     .link("self", page(&this))
     .link_if("next", next)
-    .embed("orders", orders.into_iter().map(show).collect::<Vec<_>>()))
+    .embed(
+        "orders",
+        orders
+            .into_iter()
+            .map(|order| show(&principal, order))
+            .collect::<Vec<_>>(),
+    ))
 }

@@ -36,7 +36,7 @@ pub(super) async fn read_order(
 ) -> Result<Resource<ShownOrder>, Problem> {
     let organization = admit(&principal, &permissions::READ_ORDER)?;
     let order = store::find(&api.database, organization, order_id(&id)?).await?;
-    Ok(show(order.ok_or_else(unknown_order)?))
+    Ok(show(&principal, order.ok_or_else(unknown_order)?))
 }
 
 /// What happened to an order, the oldest first.

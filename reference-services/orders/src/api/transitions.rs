@@ -77,7 +77,7 @@ pub(super) async fn check_out(
     for _ in 0..TRIES {
         let mut tx = api.database.begin().await?;
         let mut order = match request.begin(&mut tx).await? {
-            Begun::Repeated(order) => return Ok(show(order)),
+            Begun::Repeated(order) => return Ok(show(&principal, order)),
             Begun::New(order) => order,
         };
         let next = decide(order.standing(), Command::CheckOut).map_err(refuse)?;
@@ -101,7 +101,7 @@ pub(super) async fn check_out(
         };
         announce(&mut tx, &context, &requested).await?;
         tx.commit().await?;
-        return Ok(show(order));
+        return Ok(show(&principal, order));
     }
     Err(too_busy())
 }
@@ -147,7 +147,7 @@ pub(super) async fn cancel(
     for _ in 0..TRIES {
         let mut tx = api.database.begin().await?;
         let order = match request.begin(&mut tx).await? {
-            Begun::Repeated(order) => return Ok(show(order)),
+            Begun::Repeated(order) => return Ok(show(&principal, order)),
             Begun::New(order) => order,
         };
         let next = decide(order.standing(), Command::Cancel).map_err(refuse)?;
@@ -168,7 +168,7 @@ pub(super) async fn cancel(
         };
         announce(&mut tx, &context, &cancelled).await?;
         tx.commit().await?;
-        return Ok(show(order));
+        return Ok(show(&principal, order));
     }
     Err(too_busy())
 }

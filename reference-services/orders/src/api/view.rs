@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use commerce_contracts::commerce::{Customer, Money, OrderId, OrderItem};
 use commerce_host::hal::{Link, Resource};
+use commerce_identity_client::{Permission, Principal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::new_order::{Amount, Buyer, Line};
-use super::path_of;
+use super::{path_of, permissions};
 use crate::order::{Order, Payment};
 use crate::state::{Command, State, decide};
 
@@ -37,15 +38,28 @@ pub(super) struct ShownOrder {
     updated_at: DateTime<Utc>,
 }
 
-/// The order with its links: `checkout` and `cancel` are there exactly if they would be accepted now.
-pub(super) fn show(order: Order) -> Resource<ShownOrder> {
+/// The order with its links: each is there exactly if this principal's request to it would be accepted now.
+pub(super) fn show(principal: &Principal, order: Order) -> Resource<ShownOrder> {
     let path = path_of(order.order_id);
-    let offer = |command: Command, name: &str, title: &str| {
-        let allowed = decide(order.standing(), command).is_ok();
+    let offer = |permission: &Permission, command: Command, name: &str, title: &str| {
+        let allowed =
+            principal.require(permission).is_ok() && decide(order.standing(), command).is_ok();
         allowed.then(|| Link::to(format!("{path}/{name}")).title(title))
     };
-    let check_out = offer(Command::CheckOut, "checkout", "POST asks for the payment");
-    let cancel = offer(Command::Cancel, "cancel", "POST gives the order up");
+    let check_out = offer(
+        &permissions::CHECK_OUT_ORDER,
+        Command::CheckOut,
+        "checkout",
+        "POST asks for the payment",
+    );
+    let cancel = offer(
+        &permissions::CANCEL_ORDER,
+        Command::Cancel,
+        "cancel",
+        "POST gives the order up",
+    );
+    let reads = principal.require(&permissions::READ_ORDER).is_ok();
+    let read = |href: &str| reads.then(|| Link::to(href));
     Resource::new(ShownOrder {
         order_id: order.order_id,
         reference: order.reference,
@@ -60,8 +74,8 @@ pub(super) fn show(order: Order) -> Resource<ShownOrder> {
         updated_at: order.updated_at,
     })
     .link("self", path.as_str())
-    .link("history", format!("{path}/history"))
-    .link("collection", "/orders")
+    .link_if("history", read(&format!("{path}/history")))
+    .link_if("collection", read("/orders"))
     .link_if("checkout", check_out)
     .link_if("cancel", cancel)
 }

@@ -104,6 +104,43 @@ async fn links_offer_what_is_allowed_now() {
 }
 
 #[tokio::test]
+async fn links_offer_what_the_caller_may_do() {
+    let shop = Shop::open().await;
+    let order = shop.order().await;
+    let path = order["_links"]["self"]["href"].as_str().unwrap();
+    let links = async |permissions: &[&str], method: Method, path: &str| {
+        let token = shop.tokens.token(shop.organization, permissions).unwrap();
+        let request = shop.anonymous(method, path).bearer_auth(token);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        let order = answer["_embedded"]["orders"].get(0).unwrap_or(&answer);
+        order["_links"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let (read, cancel) = ("orders.order.read", "orders.order.cancel");
+    for path in [path, "/orders"] {
+        assert_eq!(
+            links(&[read], Method::GET, path).await,
+            ["collection", "history", "self"]
+        );
+        assert_eq!(
+            links(&[read, cancel], Method::GET, path).await,
+            ["cancel", "collection", "history", "self"]
+        );
+    }
+    // Who may not read is not sent to read.
+    let checkout = format!("{path}/checkout");
+    assert_eq!(
+        links(&["orders.order.checkout"], Method::POST, &checkout).await,
+        ["self"]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn an_order_posted_twice_is_one_order() {
     let mut shop = Shop::open().await;
     let id = Uuid::now_v7();
