@@ -12,6 +12,7 @@ use commerce_consumer_framework::storage::Database;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::connections;
 use crate::consumers::{Around, Handle};
 use crate::health::consumption::Consumption;
 use crate::health::tasks::{Task, TaskState, supervise};
@@ -139,13 +140,12 @@ impl Host {
         tokio::spawn(watch);
 
         let router = server::router(apis, health.clone(), &resources);
-        let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown.requested());
+        let serve =
+            connections::serve(listener, router, settings.request_timeout, shutdown.clone());
         // It ends when the shutdown is requested and every request is answered; what fails on the way is retried inside.
         let http = tokio::spawn(async move {
-            serve
-                .await
-                .inspect_err(|error| tracing::error!(%error, "the server ended"))
-                .is_ok()
+            serve.await;
+            true
         });
         work.push(("http".to_owned(), http));
         health.enter(Phase::Serving);

@@ -27,6 +27,7 @@
 //! }
 //! ```
 
+mod connections;
 mod consumers;
 mod entry;
 mod health;

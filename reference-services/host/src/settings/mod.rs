@@ -59,7 +59,7 @@ pub struct Settings {
     /// How long a drain may take.
     #[serde(deserialize_with = "duration")]
     pub drain: Duration,
-    /// How long a request may take.
+    /// How long a request may take to come in, and to be answered.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,
     /// After how long without progress, while events wait, consumption counts as stalled.

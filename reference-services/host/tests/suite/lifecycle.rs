@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use commerce_host::{Drained, Host, Service};
 use reqwest::Client;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -154,6 +156,104 @@ async fn a_drain_finishes_what_was_begun() {
     );
     assert_eq!(draining.await.unwrap(), Drained::Clean);
     assert!(finished.load(Ordering::SeqCst));
+}
+
+/// Sends part of a request and keeps the connection.
+async fn half_sent(address: std::net::SocketAddr, part: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(part.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Whatever comes until the other side ends the connection.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+const HALF_REQUESTS: [&str; 5] = [
+    "",
+    "P",
+    "GET /health/live HTTP/1.1\r\nhost: x",
+    "POST /greetings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{\"name\":",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+];
+
+#[tokio::test]
+async fn half_a_request_does_not_spoil_the_drain() {
+    let scratch = commerce_host::testing::Scratch::sqlite().unwrap();
+    let tokens = commerce_host::testing::Tokens::new().unwrap();
+    let mut resources = commerce_host::testing::resources(&scratch, "memory:", &tokens)
+        .await
+        .unwrap();
+    // Neither ends anything here before the test is over.
+    resources.settings.request_timeout = Duration::from_mins(10);
+    resources.settings.drain = Duration::from_mins(5);
+    let running = Host::new(resources).mount(greeter()).start().await.unwrap();
+    let address = running.local_addr();
+    let mut halves = Vec::new();
+    for part in HALF_REQUESTS {
+        halves.push(half_sent(address, part).await);
+    }
+    // One that was used and is kept for more.
+    let client = Client::new();
+    let live = format!("{}/health/live", running.url());
+    assert_eq!(client.get(&live).send().await.unwrap().status(), 200);
+
+    let drained = tokio::time::timeout(Duration::from_secs(20), running.shutdown()).await;
+    assert_eq!(
+        drained.expect("a drain that is not held up"),
+        Drained::Clean
+    );
+    for (half, part) in halves.into_iter().zip(HALF_REQUESTS) {
+        let said = rest(half).await;
+        assert!(!said.contains("200 OK"), "{part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn half_a_request_is_waited_for_as_long_as_a_request_may_take() {
+    let Started {
+        running,
+        scratch: _scratch,
+        ..
+    } = start().await;
+    for part in HALF_REQUESTS {
+        let half = half_sent(running.local_addr(), part).await;
+        let said = tokio::time::timeout(Duration::from_secs(20), rest(half)).await;
+        let said = said.unwrap_or_else(|_| panic!("{part} is still waited for"));
+        assert!(!said.contains("200 OK"), "{part}: {said}");
+    }
+    assert_eq!(running.shutdown().await, Drained::Clean);
+}
+
+#[tokio::test]
+async fn a_body_that_is_on_its_way_is_taken_in_a_drain() {
+    let Started {
+        running,
+        scratch: _scratch,
+        ..
+    } = start().await;
+    let body = r#"{"name":"Ana"}"#;
+    let head = format!(
+        "POST /greetings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = half_sent(running.local_addr(), &head).await;
+    // The head has been read when another request, sent later, is answered.
+    let live = format!("{}/health/live", running.url());
+    assert_eq!(Client::new().get(&live).send().await.unwrap().status(), 200);
+    let shutdown = running.resources().shutdown.clone();
+    shutdown.request();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let said = rest(stream).await;
+    assert!(
+        said.starts_with("HTTP/1.1 200 OK") && said.ends_with(body),
+        "{said}"
+    );
+    assert_eq!(running.shutdown().await, Drained::Clean);
 }
 
 #[tokio::test]
