@@ -8,7 +8,7 @@ use commerce_contracts::CloudEvent;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::{Factory, Failure};
+use super::{Factory, Failure, Interruption};
 use crate::bus::EventBus;
 use crate::delivery::Delivery;
 use crate::message::Message;
@@ -46,6 +46,18 @@ impl<'factory> Stage<'factory> {
             .unwrap_or_else(PoisonError::into_inner)
             .push(bus.clone());
         Ok(bus)
+    }
+
+    /// A connection that can be interrupted, where the factory has one.
+    pub(super) async fn breakable(&self) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
+        let breakable = self.factory.connect_breakable().await?;
+        let (bus, interruption) =
+            breakable.ok_or_else(|| Failure::inapplicable("connect_breakable"))?;
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(bus.clone());
+        Ok((bus, interruption))
     }
 
     /// Closes every connection that the case made.

@@ -106,6 +106,7 @@ impl Backend for Memory {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            max_message_bytes: self.shared.config.max_message,
             ..Capabilities::none()
         }
     }
