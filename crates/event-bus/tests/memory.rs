@@ -17,7 +17,8 @@ commerce_event_bus::conformance_tests!(Memory, start_paused = true);
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_apply_is_what_memory_cannot_do() {
-    let report = conformance::run(&Memory).await;
+    let report = conformance::run(&Memory).await.unwrap();
+    report.save_where_asked().unwrap();
     assert!(report.passed(), "{report}");
     assert_eq!(
         report.not_claimed(),

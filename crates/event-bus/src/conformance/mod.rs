@@ -31,9 +31,10 @@
 //! #     async fn connect(&self) -> Result<EventBus, Error> { Ok(EventBus::memory()) }
 //! # }
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let report = conformance::run(&Mine).await;
+//! # async fn main() -> Result<(), Error> {
+//! let report = conformance::run(&Mine).await?;
 //! assert!(report.passed(), "{report}");
+//! # Ok(())
 //! # }
 //! ```
 
@@ -55,6 +56,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
 use crate::bus::EventBus;
@@ -172,12 +174,30 @@ fn missing_claim(needed: &[&'static str], capabilities: Capabilities) -> Option<
 }
 
 /// Every case, one after the other.
-pub async fn run(factory: &dyn Factory) -> Report {
-    let mut outcomes = Vec::with_capacity(CASES.len());
-    for case in CASES {
-        outcomes.push(case.run(factory).await);
-    }
-    Report::new(outcomes)
+///
+/// # Errors
+///
+/// When the factory does not connect: there is no backend to report on.
+pub async fn run(factory: &dyn Factory) -> Result<Report, Error> {
+    run_at_once(factory, 1).await
+}
+
+/// Every case, several at a time: against a server most of their time is waiting.
+///
+/// # Errors
+///
+/// When the factory does not connect: there is no backend to report on.
+pub async fn run_at_once(factory: &dyn Factory, at_once: usize) -> Result<Report, Error> {
+    let bus = factory.connect().await?;
+    let (backend, capabilities) = (bus.backend().name(), bus.capabilities());
+    // Nothing is in flight on it.
+    let _ = bus.close(Duration::ZERO).await;
+    let outcomes = futures_util::stream::iter(CASES)
+        .map(|case| case.run(factory))
+        .buffer_unordered(at_once.max(1))
+        .collect()
+        .await;
+    Ok(Report::new(backend, capabilities, outcomes))
 }
 
 /// One case by its name.

@@ -14,7 +14,7 @@ use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscriber::Subscriber;
-use crate::subscription::Subscription;
+use crate::subscription::{Order, Subscription};
 
 /// What every case works with.
 pub(super) struct Stage<'factory> {
@@ -76,10 +76,15 @@ impl<'factory> Stage<'factory> {
     pub(super) fn subscription(&self) -> Subscription {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let name = SubscriptionName::new(format!("s{number}-{}", Uuid::new_v4().simple()));
-        Subscription::new(
+        let subscription = Subscription::new(
             self.topic.clone(),
             name.expect("the subscription's name is valid"),
-        )
+        );
+        if self.bus.capabilities().ordered {
+            subscription
+        } else {
+            subscription.order(Order::Unordered)
+        }
     }
 
     pub(super) async fn subscribe(
