@@ -2,6 +2,7 @@
 
 mod backends;
 mod cargo;
+mod cluster;
 mod libtest;
 mod suites;
 mod tally;
@@ -116,6 +117,12 @@ fn run_suites(
                 if test_filter.is_none() {
                     tally.add(backends::check(workspace, &reports, bless));
                 }
+            }
+            Work::KafkaCluster => {
+                let task = board.task(suite.name);
+                let row = cluster::run(suite.name, workspace, &task, &logs);
+                task.finish(row.mark(), &row.remark);
+                tally.add(row);
             }
             Work::Demo(plan) => {
                 let task = board.task(suite.name);
