@@ -60,6 +60,11 @@ impl Workspace {
         self.services_directory().join("demo")
     }
 
+    /// Of the cluster that a test takes a node from.
+    pub(crate) fn cluster_directory(&self) -> PathBuf {
+        self.services_directory().join("cluster")
+    }
+
     /// A cargo command at the root, without the variables that `cargo run` set for this very program.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -17,7 +17,7 @@ use crate::name::{SubscriptionName, TopicName};
 use crate::pattern::{PatternSubscriber, TopicPattern};
 use crate::redrive::Redrive;
 use crate::subscriber::Subscriber;
-use crate::subscription::{Start, Subscription};
+use crate::subscription::{Order, Start, Subscription};
 
 /// A bus: publish to topics, subscribe to them. Cloning is cheap and shares the connection.
 #[derive(Clone, Debug)]
@@ -146,6 +146,10 @@ impl EventBus {
 
     fn can_do(&self, subscription: &Subscription) -> Result<(), Error> {
         let can = self.capabilities();
+        if !can.ordered && subscription.order == Order::PerKey {
+            let reason = "subscribe with Order::Unordered";
+            return Err(self.cannot("keep an order per key", reason));
+        }
         match subscription.start {
             Start::Time(_) | Start::Position(_) if !can.seek => {
                 let reason = "begin with Start::Earliest or Start::Latest";

@@ -39,6 +39,9 @@ pub struct Capabilities {
     pub positions: bool,
     /// A message accepted goes to the backlog that [`EventBus::backlog`](crate::EventBus::backlog) counts exactly.
     pub exact_backlog: bool,
+    /// What a message may [weigh](crate::Message::size) at most, in bytes; a heavier one is refused before it is sent.
+    /// Zero: the backend does not say.
+    pub max_message_bytes: usize,
 }
 
 impl Capabilities {
@@ -59,6 +62,7 @@ impl Capabilities {
             fenced: false,
             positions: false,
             exact_backlog: false,
+            max_message_bytes: 0,
         }
     }
 

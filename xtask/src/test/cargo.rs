@@ -17,7 +17,7 @@ use crate::progress::{Board, Mark, Task};
 use crate::services::Urls;
 use crate::workspace::Workspace;
 
-const SHAPE: [&str; 3] = ["test", "--workspace", "--all-features"];
+pub(super) const SHAPE: [&str; 3] = ["test", "--workspace", "--all-features"];
 const PLATFORM: &str = "commerce-platform";
 
 /// What was built.

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: every suite, the servers they need, one table at the end.
 
+mod backends;
 mod cargo;
+mod cluster;
 mod libtest;
 mod suites;
 mod tally;
@@ -25,6 +27,9 @@ pub(crate) struct Options {
     /// Leave the servers running that this command started.
     #[arg(long)]
     keep_services: bool,
+    /// Write the table of what the backends do from what their suites find, instead of comparing it.
+    #[arg(long)]
+    bless: bool,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -51,8 +56,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let ran = run_suites(
         workspace,
         &board,
-        &chosen,
-        test_filter,
+        &Plan {
+            suites: &chosen,
+            test_filter,
+            bless: options.bless,
+        },
         &urls,
         &mut stage,
         &mut tally,
@@ -69,11 +77,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(tally.finish())
 }
 
+/// What is run, and how.
+struct Plan<'a> {
+    suites: &'a [&'static Suite],
+    test_filter: Option<&'a str>,
+    bless: bool,
+}
+
 fn run_suites(
     workspace: &Workspace,
     board: &Board,
-    chosen: &[&Suite],
-    test_filter: Option<&str>,
+    plan: &Plan<'_>,
     urls: &Urls,
     stage: &mut Stage,
     tally: &mut Tally,
@@ -87,10 +101,28 @@ fn run_suites(
             return Ok(());
         }
     };
-    for suite in chosen {
+    let Plan {
+        suites,
+        test_filter,
+        bless,
+    } = *plan;
+    for suite in suites {
         match &suite.work {
             Work::Workspace => {
-                cargo::run(workspace, board, &built, urls, test_filter, &logs, tally)?;
+                let reports = backends::directory(&logs)?;
+                let mut urls = urls.clone();
+                let place = reports.to_string_lossy().into_owned();
+                urls.insert("CONFORMANCE_REPORTS".into(), place);
+                cargo::run(workspace, board, &built, &urls, test_filter, &logs, tally)?;
+                if test_filter.is_none() {
+                    tally.add(backends::check(workspace, &reports, bless));
+                }
+            }
+            Work::KafkaCluster => {
+                let task = board.task(suite.name);
+                let row = cluster::run(suite.name, workspace, &task, &logs);
+                task.finish(row.mark(), &row.remark);
+                tally.add(row);
             }
             Work::Demo(plan) => {
                 let task = board.task(suite.name);

@@ -26,6 +26,8 @@ pub(super) struct Suite {
 pub(super) enum Work {
     /// `cargo test`.
     Workspace,
+    /// The delivery contract on three nodes of Kafka, one of which dies.
+    KafkaCluster,
     /// The platform's demo, on servers of its own.
     Demo(DemoPlan),
 }
@@ -54,6 +56,12 @@ pub(super) const SUITES: &[Suite] = &[
         about: "unit, integration and documentation tests of every crate and service",
         needs: &Server::ALL,
         work: Work::Workspace,
+    },
+    Suite {
+        name: "kafka-cluster",
+        about: "the delivery contract on Kafka with three nodes, losing one",
+        needs: &[],
+        work: Work::KafkaCluster,
     },
     demo(
         "demo-memory",

@@ -1,13 +1,18 @@
 //! Cases about dead letters.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::Utc;
+use tokio::time::{Instant, sleep};
 
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, number_of};
 use crate::dead_letter::DeadLetter;
+use crate::filter::Filter;
+use crate::message::Message;
 use crate::redrive::Redrive;
 use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
@@ -245,7 +250,7 @@ pub(super) async fn undecodable_bytes_are_kept_as_they_are(
         .put_bytes(&stage.topic, garbage.clone())
         .await?
     {
-        return Err(Failure::inapplicable());
+        return Err(Failure::inapplicable("put_bytes"));
     }
     stage.publish(Some("a"), [1]).await?;
     let delivery = stage.receive(&mut subscriber).await?;
@@ -275,4 +280,130 @@ pub(super) async fn undecodable_bytes_are_kept_as_they_are(
         letters[0].reason()
     );
     Ok(())
+}
+
+pub(super) async fn reasons_outlive_a_redrive(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let Subscription { topic, name, .. } = &subscription;
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(Some("a"), [1]).await?;
+    let before = Utc::now();
+    stage
+        .receive(&mut subscriber)
+        .await?
+        .reject("the first reason")
+        .await?;
+    dead_letters(stage, &subscription, 1).await?;
+    stage.bus.redrive(topic, name, Redrive::all()).await?;
+    stage
+        .receive(&mut subscriber)
+        .await?
+        .reject("the second reason")
+        .await?;
+    let letters = dead_letters(stage, &subscription, 1).await?;
+    let letter = &letters[0];
+    ensure_eq!(
+        letter.reasons,
+        ["the first reason", "the second reason"],
+        "the reasons"
+    );
+    ensure_eq!(letter.attempts, 1, "the attempts since it was redriven");
+    ensure_eq!(letter.key(), Some(&b"a"[..]), "the key");
+    // A second for brokers that round, and clocks of two machines.
+    let earliest = before - chrono::TimeDelta::seconds(1);
+    ensure!(
+        earliest <= letter.first_failed_at && letter.first_failed_at <= letter.rejected_at,
+        "it first failed {}, was rejected {}, and published after {earliest}",
+        letter.first_failed_at,
+        letter.rejected_at
+    );
+    Ok(())
+}
+
+pub(super) async fn redrive_takes_what_the_filter_wants(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let Subscription { topic, name, .. } = &subscription;
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    for n in 0..6 {
+        let Message { topic, event, .. } = stage.message(Some("a"), n)?;
+        let event = event.with_subject(if n % 2 == 0 { "even" } else { "odd" })?;
+        stage.bus.publish(Message::new(topic, event)).await?;
+    }
+    reject(stage, &mut subscriber, 6).await?;
+    dead_letters(stage, &subscription, 6).await?;
+    let odd = Redrive::all().filter(Filter::new().equals("subject", "odd"));
+    ensure_eq!(
+        stage.bus.redrive(topic, name, odd.clone().limit(2)).await?,
+        2,
+        "how many were redriven"
+    );
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 2).await?,
+        [1, 3],
+        "what was redriven"
+    );
+    ensure_eq!(
+        stage.bus.redrive(topic, name, odd).await?,
+        1,
+        "how many were left of them"
+    );
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [5],
+        "the last of them"
+    );
+    let left = dead_letters(stage, &subscription, 3).await?;
+    let left: Result<Vec<u64>, Failure> = left.iter().map(letter_number).collect();
+    ensure_eq!(left?, [0, 2, 4], "what is left");
+    Ok(())
+}
+
+pub(super) async fn redrive_keeps_its_rate(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let Subscription { topic, name, .. } = &subscription;
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(Some("a"), 0..5).await?;
+    reject(stage, &mut subscriber, 5).await?;
+    dead_letters(stage, &subscription, 5).await?;
+    let rate = NonZeroU32::new(4).ok_or_else(|| Failure::new("four is not zero"))?;
+    let started = Instant::now();
+    let redriven = stage
+        .bus
+        .redrive(topic, name, Redrive::all().per_second(rate))
+        .await?;
+    let took = started.elapsed();
+    ensure_eq!(redriven, 5, "how many were redriven");
+    ensure!(
+        took >= Duration::from_millis(990),
+        "five at four a second took {took:?}"
+    );
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 5).await?,
+        [0, 1, 2, 3, 4],
+        "what was redriven"
+    );
+    Ok(())
+}
+
+pub(super) async fn a_rejection_outlives_the_loss_of_its_place(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let Subscription { topic, name, .. } = &subscription;
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    if !stage.factory.lose_dead_letters(topic, name).await? {
+        return Err(Failure::inapplicable("lose_dead_letters"));
+    }
+    stage.publish(Some("a"), [1]).await?;
+    // Not acknowledged before it is kept: a rejection that fails gives the delivery back, to be rejected again.
+    let mut delivery = stage.receive(&mut subscriber).await?;
+    let deadline = Instant::now() + stage.factory.patience();
+    while let Err(error) = delivery.reject("of no use").await {
+        ensure!(Instant::now() < deadline, "never rejected: {error}");
+        sleep(Duration::from_millis(100)).await;
+        delivery = *error.delivery;
+    }
+    let letters = dead_letters(stage, &subscription, 1).await?;
+    ensure_eq!(letter_number(&letters[0])?, 1, "the letter");
+    stage.silence(&mut subscriber).await
 }

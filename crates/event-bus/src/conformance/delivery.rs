@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
-use super::stage::{Stage, number};
+use super::stage::{Stage, number, subscribe};
 use crate::backend::{Feed, Incoming, Settlement};
+use crate::delivery::Delivery;
 use crate::error::ErrorKind;
+use crate::message::Message;
 use crate::subscription::{Order, Start};
 
 pub(super) async fn every_subscription_sees_every_message(
@@ -224,6 +227,144 @@ pub(super) async fn no_more_in_flight_than_agreed(stage: &Stage<'_>) -> Result<(
     }
     stage.take_all(&mut subscriber, 3).await?;
     Ok(())
+}
+
+pub(super) async fn no_more_bytes_in_flight_than_agreed(stage: &Stage<'_>) -> Result<(), Failure> {
+    const SIZE: usize = 10_000;
+    let subscription = stage
+        .subscription()
+        .max_bytes_in_flight(3 * SIZE + SIZE / 2);
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let sized = |n: u64, size| {
+        let Message { topic, event, .. } = stage.message(Some(&format!("key-{n}")), n)?;
+        let event = event.with_data("application/octet-stream", vec![b'x'; size])?;
+        Ok::<_, Failure>(Message::new(topic, event))
+    };
+    for n in 0..8 {
+        stage.bus.publish(sized(n, SIZE)?).await?;
+    }
+    let mut held = stage.receive_all(&mut subscriber, 3).await?;
+    stage.silence(&mut subscriber).await?;
+    for _ in 3..8 {
+        held.remove(0).ack().await?;
+        held.push(stage.receive(&mut subscriber).await?);
+        stage.silence(&mut subscriber).await?;
+    }
+    // One alone is handed out whatever its size, or it would wait for ever.
+    stage.bus.publish(sized(8, 5 * SIZE)?).await?;
+    stage.silence(&mut subscriber).await?;
+    for delivery in held {
+        delivery.ack().await?;
+    }
+    let alone = stage.receive(&mut subscriber).await?;
+    let size = alone.message().event.data().map_or(0, Bytes::len);
+    ensure_eq!(size, 5 * SIZE, "the size of the last");
+    alone.ack().await?;
+    Ok(())
+}
+
+pub(super) async fn a_slow_consumer_holds_no_more_than_agreed(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    const MESSAGES: u64 = 300;
+    let subscription = stage.subscription().max_in_flight(10);
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let mut other = stage.subscribe(&stage.subscription()).await?;
+    for from in (0..MESSAGES).step_by(100) {
+        stage.publish(Some("a"), from..from + 100).await?;
+    }
+    // One subscription stands still; the other, and the publishers, do not notice.
+    let all: Vec<u64> = (0..MESSAGES).collect();
+    ensure_eq!(
+        stage.take_all(&mut other, all.len()).await?,
+        all,
+        "what the other saw"
+    );
+    let backlog = stage
+        .bus
+        .backlog(&subscription.topic, &subscription.name)
+        .await?;
+    ensure!(
+        backlog.in_flight <= 10,
+        "{} in flight of a subscriber that may hold 10",
+        backlog.in_flight
+    );
+    ensure_eq!(
+        stage.take_all(&mut subscriber, all.len()).await?,
+        all,
+        "what the slow one saw"
+    );
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn when_it_was_first_seen_stays(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    stage.publish(Some("a"), [1]).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let first_seen = delivery.first_seen_at();
+    // A second for the clock of a server.
+    let tolerance = chrono::TimeDelta::seconds(1);
+    ensure!(
+        first_seen <= delivery.received_at() + tolerance,
+        "first seen {first_seen}, received {}",
+        delivery.received_at()
+    );
+    delivery.retry(Duration::from_millis(50)).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    ensure_eq!(delivery.attempt(), 2, "the attempt");
+    ensure_eq!(
+        delivery.first_seen_at(),
+        first_seen,
+        "when the message was first seen"
+    );
+    delivery.ack().await?;
+    Ok(())
+}
+
+pub(super) async fn batches_are_taken_and_settled(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription().order(Order::Unordered);
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.publish(None, 0..25).await?;
+    let mut seen = BTreeSet::new();
+    let deadline = Instant::now() + stage.factory.patience();
+    while seen.len() < 25 {
+        ensure!(Instant::now() < deadline, "only {seen:?} came");
+        let batch = timeout(
+            stage.factory.patience(),
+            subscriber.next_batch(10, stage.factory.watch()),
+        );
+        let batch = batch.await.map_err(|_| Failure::new("no batch came"))??;
+        ensure!(
+            !batch.is_empty() && batch.len() <= 10,
+            "a batch of {} where 1 to 10 were asked for",
+            batch.len()
+        );
+        for delivery in &batch {
+            ensure!(seen.insert(number(delivery)?), "{delivery:?} came twice");
+        }
+        for result in Delivery::ack_all(batch).await {
+            result?;
+        }
+    }
+    subscriber.close().await;
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn a_delivery_is_kept_beyond_its_lease(stage: &Stage<'_>) -> Result<(), Failure> {
+    // The shortest that all backends take.
+    let lease = Duration::from_secs(2);
+    let (one, other) = (stage.connect().await?, stage.connect().await?);
+    let subscription = stage.subscription().lease(lease);
+    let mut first = subscribe(&one, &subscription).await?;
+    stage.publish(Some("a"), [1]).await?;
+    let delivery = stage.receive(&mut first).await?;
+    let mut second = subscribe(&other, &subscription).await?;
+    // Its holder lives: nobody else is given it, and the settlement holds.
+    let taken = timeout(lease * 2 + lease / 2, second.next()).await;
+    ensure!(taken.is_err(), "a held delivery went to another: {taken:?}");
+    delivery.ack().await?;
+    stage.silence(&mut second).await
 }
 
 pub(super) async fn unordered_runs_one_key_in_parallel(stage: &Stage<'_>) -> Result<(), Failure> {

@@ -6,7 +6,8 @@ use std::fmt;
 /// Why a case failed: one line, with the whole chain of causes.
 pub struct Failure {
     text: String,
-    inapplicable: bool,
+    /// What the factory would have to offer for the case to apply.
+    needs: Option<&'static str>,
 }
 
 impl Failure {
@@ -14,20 +15,20 @@ impl Failure {
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            inapplicable: false,
+            needs: None,
         }
     }
 
-    /// Not a failure: the factory lacks what the case needs.
-    pub(super) fn inapplicable() -> Self {
+    /// Not a failure: the case needs what this backend or its factory does not have.
+    pub(super) fn inapplicable(needs: &'static str) -> Self {
         Self {
-            text: "the factory has no way to do this".to_owned(),
-            inapplicable: true,
+            text: format!("the case needs {needs}"),
+            needs: Some(needs),
         }
     }
 
-    pub(super) fn is_inapplicable(&self) -> bool {
-        self.inapplicable
+    pub(super) fn needs(&self) -> Option<&'static str> {
+        self.needs
     }
 }
 

@@ -9,7 +9,7 @@ use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, subscribe};
 use crate::backlog::Backlog;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, PublishErrorKind};
 use crate::subscription::Subscription;
 
 pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Failure> {
@@ -114,6 +114,41 @@ pub(super) async fn what_is_in_flight_at_close_may_publish(
     timeout(patience, closed)
         .await
         .map_err(|_| Failure::new("it did not close"))???;
+    Ok(())
+}
+
+pub(super) async fn close_flushes_what_is_being_published(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    const MESSAGES: u64 = 50;
+    let bus = stage.connect().await?;
+    let subscription = stage.subscription();
+    // Where connections share subscriptions, another one keeps it; else it ends with the bus.
+    let shared = bus.capabilities().multi_process;
+    let keeper = if shared { &stage.bus } else { &bus };
+    let mut subscriber = subscribe(keeper, &subscription).await?;
+    let messages: Result<Vec<_>, _> = (0..MESSAGES).map(|n| stage.message(Some("a"), n)).collect();
+    let messages = messages?;
+    let publishing = bus.clone();
+    let published = tokio::spawn(async move { publishing.publish_batch(messages).await });
+    tokio::task::yield_now().await;
+    bus.close(stage.factory.patience()).await?;
+    // Whatever was accepted, before the close or while it went on, is there; what was refused says so.
+    let results = published.await?;
+    let accepted = results.iter().filter(|result| result.is_ok()).count();
+    for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+        ensure_eq!(
+            (refused.kind(), refused.error().kind()),
+            (PublishErrorKind::Failed, ErrorKind::Closed),
+            "how a closed bus refuses"
+        );
+    }
+    if shared {
+        let seen = stage.take_all(&mut subscriber, accepted).await?;
+        let expected: Vec<u64> = (0..MESSAGES).take(accepted).collect();
+        ensure_eq!(seen, expected, "what was accepted");
+        stage.silence(&mut subscriber).await?;
+    }
     Ok(())
 }
 

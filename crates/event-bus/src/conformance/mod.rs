@@ -31,15 +31,19 @@
 //! #     async fn connect(&self) -> Result<EventBus, Error> { Ok(EventBus::memory()) }
 //! # }
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let report = conformance::run(&Mine).await;
+//! # async fn main() -> Result<(), Error> {
+//! let report = conformance::run(&Mine).await?;
 //! assert!(report.passed(), "{report}");
+//! # Ok(())
 //! # }
 //! ```
 
+mod choosing;
 mod dead_letters;
 mod delivery;
 mod failure;
+mod interruption;
+mod later;
 mod lifecycle;
 mod order;
 mod publishing;
@@ -52,12 +56,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
 use crate::bus::EventBus;
 use crate::capabilities::Capabilities;
 use crate::error::Error;
-use crate::name::TopicName;
+use crate::name::{SubscriptionName, TopicName};
 
 pub use failure::Failure;
 pub use report::{Outcome, Report, Verdict};
@@ -86,6 +91,30 @@ pub trait Factory: Send + Sync {
         let _ = (topic, bytes);
         Ok(false)
     }
+
+    /// A connection whose broker can be made unreachable, for the cases about interruptions. `None` when there is no way;
+    /// the cases are then not run, and say so.
+    async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        Ok(None)
+    }
+
+    /// Takes away the place where the dead letters of a subscription go, past the bus (deletes the queue, say). `false` when
+    /// there is no way; the case is then not run, and says so.
+    async fn lose_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<bool, Failure> {
+        let _ = (topic, name);
+        Ok(false)
+    }
+}
+
+/// Makes a broker unreachable for a moment.
+#[async_trait]
+pub trait Interruption: Send + Sync {
+    /// Breaks the connection that came with this, refuses new ones for about a second, and then lets them through again.
+    async fn interrupt(&self);
 }
 
 type Running<'stage> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'stage>>;
@@ -127,8 +156,10 @@ impl Case {
         let within = factory.patience() * 3;
         let verdict = match timeout(within, (self.run)(&stage)).await {
             Ok(Ok(())) => Verdict::Passed,
-            Ok(Err(failure)) if failure.is_inapplicable() => Verdict::NotClaimed("put_bytes"),
-            Ok(Err(failure)) => Verdict::Failed(failure.to_string()),
+            Ok(Err(failure)) => match failure.needs() {
+                Some(needs) => Verdict::NotClaimed(needs),
+                None => Verdict::Failed(failure.to_string()),
+            },
             Err(_) => Verdict::Failed(format!("not over after {within:?}")),
         };
         stage.leave().await;
@@ -143,12 +174,30 @@ fn missing_claim(needed: &[&'static str], capabilities: Capabilities) -> Option<
 }
 
 /// Every case, one after the other.
-pub async fn run(factory: &dyn Factory) -> Report {
-    let mut outcomes = Vec::with_capacity(CASES.len());
-    for case in CASES {
-        outcomes.push(case.run(factory).await);
-    }
-    Report::new(outcomes)
+///
+/// # Errors
+///
+/// When the factory does not connect: there is no backend to report on.
+pub async fn run(factory: &dyn Factory) -> Result<Report, Error> {
+    run_at_once(factory, 1).await
+}
+
+/// Every case, several at a time: against a server most of their time is waiting.
+///
+/// # Errors
+///
+/// When the factory does not connect: there is no backend to report on.
+pub async fn run_at_once(factory: &dyn Factory, at_once: usize) -> Result<Report, Error> {
+    let bus = factory.connect().await?;
+    let (backend, capabilities) = (bus.backend().name(), bus.capabilities());
+    // Nothing is in flight on it.
+    let _ = bus.close(Duration::ZERO).await;
+    let outcomes = futures_util::stream::iter(CASES)
+        .map(|case| case.run(factory))
+        .buffer_unordered(at_once.max(1))
+        .collect()
+        .await;
+    Ok(Report::new(backend, capabilities, outcomes))
 }
 
 /// One case by its name.
@@ -176,6 +225,11 @@ macro_rules! __conformance_cases {
             publishing::a_batch_reports_every_entry [],
             publishing::positions_are_told [positions],
             publishing::many_publishers_at_once_lose_nothing [],
+            publishing::binary_headers_survive [],
+            publishing::an_oversize_message_is_refused [],
+            publishing::a_refused_entry_hides_no_other [],
+            publishing::a_deadline_is_kept [],
+            publishing::what_nobody_would_get_is_not_accepted [],
             publishing::a_closed_bus_gives_the_message_back [],
             delivery::every_subscription_sees_every_message [],
             delivery::members_share_the_messages [],
@@ -188,11 +242,25 @@ macro_rules! __conformance_cases {
             delivery::another_task_settles [],
             delivery::waiting_can_be_cancelled [],
             delivery::no_more_in_flight_than_agreed [],
+            delivery::no_more_bytes_in_flight_than_agreed [],
+            delivery::a_slow_consumer_holds_no_more_than_agreed [],
+            delivery::when_it_was_first_seen_stays [],
+            delivery::batches_are_taken_and_settled [],
+            delivery::a_delivery_is_kept_beyond_its_lease [multi_process],
             delivery::unordered_runs_one_key_in_parallel [],
             delivery::earliest_sees_what_came_before [replay],
             delivery::latest_sees_only_what_comes_after [],
             delivery::a_receipt_settles_once [fenced],
             delivery::a_receipt_taken_over_is_refused [fenced],
+            choosing::a_filter_passes_what_it_wants [filters],
+            choosing::what_is_not_wanted_is_settled [filters],
+            choosing::a_subscription_begins_at_a_time [seek],
+            choosing::a_subscription_begins_at_a_position [seek positions],
+            choosing::a_pattern_follows_its_topics [patterns],
+            later::a_delayed_message_is_never_early [delayed],
+            later::delayed_messages_come_in_the_order_they_are_due [delayed],
+            later::what_is_overdue_comes_at_once [delayed],
+            later::a_delayed_message_survives_its_publisher [delayed durable],
             order::keys_keep_their_order [ordered],
             order::a_key_waits_for_its_retry [ordered],
             order::a_waiting_key_delays_no_other [ordered],
@@ -204,6 +272,10 @@ macro_rules! __conformance_cases {
             dead_letters::each_subscription_has_its_own [dead_letters],
             dead_letters::redrive_keeps_the_order_per_key [dead_letters ordered],
             dead_letters::a_redriven_message_starts_again [dead_letters],
+            dead_letters::reasons_outlive_a_redrive [dead_letters],
+            dead_letters::redrive_takes_what_the_filter_wants [dead_letters filters],
+            dead_letters::redrive_keeps_its_rate [dead_letters],
+            dead_letters::a_rejection_outlives_the_loss_of_its_place [dead_letters],
             dead_letters::redrive_takes_the_oldest_first [dead_letters],
             dead_letters::purge_forgets [dead_letters],
             dead_letters::undecodable_bytes_are_kept_as_they_are [dead_letters],
@@ -213,6 +285,9 @@ macro_rules! __conformance_cases {
             lifecycle::close_waits_for_what_is_in_flight [],
             lifecycle::what_is_in_flight_at_close_may_publish [],
             lifecycle::close_tells_what_was_left [],
+            lifecycle::close_flushes_what_is_being_published [],
+            interruption::an_interruption_loses_nothing [],
+            interruption::what_is_held_through_an_interruption_settles_or_comes_again [],
             lifecycle::messages_survive_a_new_connection [durable],
             lifecycle::progress_survives_a_new_connection [durable],
             lifecycle::attempts_survive_a_new_connection [durable durable_attempts],

@@ -1,6 +1,7 @@
 //! Cases about publishing, and about what survives the way.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -9,7 +10,7 @@ use commerce_contracts::CloudEvent;
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, key, number};
-use crate::error::{ErrorKind, PublishErrorKind};
+use crate::error::{ErrorKind, PublishError, PublishErrorKind};
 use crate::message::Message;
 
 pub(super) async fn attributes_and_data_survive(stage: &Stage<'_>) -> Result<(), Failure> {
@@ -167,6 +168,134 @@ pub(super) async fn many_publishers_at_once_lose_nothing(stage: &Stage<'_>) -> R
         delivery.ack().await?;
     }
     stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn binary_headers_survive(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let every_byte: Vec<u8> = (0..=u8::MAX).collect();
+    let sent = stage
+        .message(Some("a"), 1)?
+        .with_header("signature", every_byte)?
+        .with_header("empty", Bytes::new())?
+        .with_header("twice", "first")?
+        .with_header("twice", "second")?
+        .with_header("with.dot-and_dash.9", "text ✓")?;
+    stage.bus.publish(sent.clone()).await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let headers = |message: &Message| {
+        let owned = |(name, value): (&str, &Bytes)| (name.to_owned(), value.clone());
+        message.headers.iter().map(owned).collect::<Vec<_>>()
+    };
+    ensure_eq!(headers(delivery.message()), headers(&sent), "the headers");
+    ensure_eq!(*delivery.message(), sent, "the message");
+    delivery.ack().await?;
+    Ok(())
+}
+
+/// One byte of data more than the backend takes.
+fn oversize(stage: &Stage<'_>, key: &str, number: u64) -> Result<Message, Failure> {
+    let limit = stage.bus.capabilities().max_message_bytes;
+    if limit == 0 {
+        return Err(Failure::inapplicable("max_message_bytes"));
+    }
+    let Message { topic, event, .. } = stage.message(Some(key), number)?;
+    let event = event.with_data("application/octet-stream", vec![b'x'; limit + 1])?;
+    Ok(Message::new(topic, event))
+}
+
+pub(super) async fn an_oversize_message_is_refused(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let Err(error) = stage.bus.publish(oversize(stage, "a", 1)?).await else {
+        return Err(Failure::new("a message beyond the limit was accepted"));
+    };
+    ensure_eq!(
+        (error.kind(), error.error().kind()),
+        (PublishErrorKind::Failed, ErrorKind::Message),
+        "how it was refused: {error}"
+    );
+    ensure!(!error.is_retryable(), "it stays too large");
+    stage.publish(Some("a"), [2]).await?;
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [2],
+        "what came after it"
+    );
+    Ok(())
+}
+
+pub(super) async fn a_refused_entry_hides_no_other(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let batch = vec![
+        stage.message(Some("a"), 1)?,
+        oversize(stage, "b", 2)?,
+        stage.message(Some("c"), 3)?,
+    ];
+    let results = stage.bus.publish_batch(batch).await;
+    let told: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().map(drop).map_err(PublishError::kind))
+        .collect();
+    ensure_eq!(
+        told,
+        [Ok(()), Err(PublishErrorKind::Failed), Ok(())],
+        "what the batch reports"
+    );
+    let mut seen = stage.take_all(&mut subscriber, 2).await?;
+    seen.sort_unstable();
+    ensure_eq!(seen, [1, 3], "what came of the batch");
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn a_deadline_is_kept(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let messages = vec![stage.message(Some("a"), 1)?, stage.message(Some("b"), 2)?];
+    let results = stage.bus.publish_within(messages, Duration::ZERO).await;
+    ensure_eq!(results.len(), 2, "one result per message");
+    let mut accepted = 0;
+    for result in results {
+        match result {
+            Ok(_) => accepted += 1,
+            Err(error) => ensure_eq!(
+                (error.kind(), error.error().kind()),
+                (PublishErrorKind::Unknown, ErrorKind::Timeout),
+                "what is known after the deadline"
+            ),
+        }
+    }
+    // What was accepted is there; what is unknown may be.
+    let patience = stage.factory.patience();
+    let results = stage
+        .bus
+        .publish_within(vec![stage.message(Some("c"), 3)?], patience)
+        .await;
+    for result in results {
+        result?;
+    }
+    let mut seen = Vec::new();
+    while !seen.contains(&3) || seen.len() < accepted + 1 {
+        seen.extend(stage.take_all(&mut subscriber, 1).await?);
+    }
+    Ok(())
+}
+
+pub(super) async fn what_nobody_would_get_is_not_accepted(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    if stage.bus.capabilities().replay {
+        return Err(Failure::inapplicable("a backend without replay"));
+    }
+    // A topic that is known, whose subscription is another's.
+    let Err(error) = stage.bus.publish(stage.message(Some("a"), 1)?).await else {
+        return Err(Failure::new(
+            "a message that no subscription will ever see was accepted",
+        ));
+    };
+    ensure_eq!(
+        error.kind(),
+        PublishErrorKind::Failed,
+        "what is known of the message"
+    );
+    Ok(())
 }
 
 pub(super) async fn a_closed_bus_gives_the_message_back(stage: &Stage<'_>) -> Result<(), Failure> {

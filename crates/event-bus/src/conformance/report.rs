@@ -1,7 +1,11 @@
 //! What the suite found.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
+
+use super::CASES;
+use crate::capabilities::Capabilities;
 
 /// How one case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +65,68 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// One per case, in the order they ran.
+    /// The name of the backend's kind.
+    pub backend: &'static str,
+    /// What it claims.
+    pub capabilities: Capabilities,
+    /// One per case, in the order they ended.
     pub outcomes: Vec<Outcome>,
 }
 
 impl Report {
-    pub(super) fn new(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes }
+    pub(super) fn new(
+        backend: &'static str,
+        capabilities: Capabilities,
+        outcomes: Vec<Outcome>,
+    ) -> Self {
+        Self {
+            backend,
+            capabilities,
+            outcomes,
+        }
+    }
+
+    /// What the backend does, as one JSON object: `backend`, `max_message_bytes`, `claims` (each with whether the
+    /// backend makes it and no case that needs it failed), and the number of cases that `passed`.
+    pub fn to_json(&self) -> String {
+        let failed = |claim: &str| {
+            self.outcomes.iter().any(|outcome| {
+                let case = CASES.iter().find(|case| case.name() == outcome.case);
+                outcome.failed() && case.is_some_and(|case| case.claims().contains(&claim))
+            })
+        };
+        let claims: serde_json::Map<String, serde_json::Value> = self
+            .capabilities
+            .claims()
+            .iter()
+            .map(|(claim, made)| ((*claim).to_owned(), (*made && !failed(claim)).into()))
+            .collect();
+        let passed = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
+        serde_json::json!({
+            "backend": self.backend,
+            "max_message_bytes": self.capabilities.max_message_bytes,
+            "claims": claims,
+            "passed": self.outcomes.iter().filter(passed).count(),
+        })
+        .to_string()
+    }
+
+    /// Writes [`to_json`](Self::to_json) to `BACKEND.json` in the directory that the environment variable
+    /// `CONFORMANCE_REPORTS` names, where it does: this is how tables of what backends do are made.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn save_where_asked(&self) -> std::io::Result<()> {
+        match std::env::var_os("CONFORMANCE_REPORTS") {
+            None => Ok(()),
+            Some(directory) => {
+                let file = Path::new(&directory)
+                    .join(self.backend)
+                    .with_extension("json");
+                std::fs::write(file, self.to_json())
+            }
+        }
     }
 
     /// Whether no case failed. Those not claimed are not failures: look at them too.

@@ -8,13 +8,13 @@ use commerce_contracts::CloudEvent;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::{Factory, Failure};
+use super::{Factory, Failure, Interruption};
 use crate::bus::EventBus;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscriber::Subscriber;
-use crate::subscription::Subscription;
+use crate::subscription::{Order, Subscription};
 
 /// What every case works with.
 pub(super) struct Stage<'factory> {
@@ -48,6 +48,18 @@ impl<'factory> Stage<'factory> {
         Ok(bus)
     }
 
+    /// A connection that can be interrupted, where the factory has one.
+    pub(super) async fn breakable(&self) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
+        let breakable = self.factory.connect_breakable().await?;
+        let (bus, interruption) =
+            breakable.ok_or_else(|| Failure::inapplicable("connect_breakable"))?;
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(bus.clone());
+        Ok((bus, interruption))
+    }
+
     /// Closes every connection that the case made.
     pub(super) async fn leave(self) {
         let others = self
@@ -64,10 +76,15 @@ impl<'factory> Stage<'factory> {
     pub(super) fn subscription(&self) -> Subscription {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let name = SubscriptionName::new(format!("s{number}-{}", Uuid::new_v4().simple()));
-        Subscription::new(
+        let subscription = Subscription::new(
             self.topic.clone(),
             name.expect("the subscription's name is valid"),
-        )
+        );
+        if self.bus.capabilities().ordered {
+            subscription
+        } else {
+            subscription.order(Order::Unordered)
+        }
     }
 
     pub(super) async fn subscribe(

@@ -1,4 +1,4 @@
-//! `memory:[?capacity=N&publish_timeout=D]`.
+//! `memory:[?capacity=N&max_message=BYTES&publish_timeout=D]`.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use crate::settings::Settings;
 pub(super) struct Config {
     /// Messages kept at most, all topics together.
     pub(super) capacity: usize,
+    /// What one message may weigh, in bytes.
+    pub(super) max_message: usize,
     /// How long `publish` waits for room before it fails.
     pub(super) publish_timeout: Duration,
 }
@@ -18,6 +20,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             capacity: 100_000,
+            max_message: 16 * 1024 * 1024,
             publish_timeout: Duration::from_secs(30),
         }
     }
@@ -34,6 +37,7 @@ impl Config {
         }
         let config = Self {
             capacity: settings.number("capacity", default.capacity)?.max(1),
+            max_message: settings.number("max_message", default.max_message)?,
             publish_timeout: settings.duration("publish_timeout", default.publish_timeout)?,
         };
         settings.finish()?;

@@ -1,24 +1,4 @@
-//! The whole contract inside one process: for programs that need no more, and as a test double that keeps the promises
-//! of the others.
-//!
-//! | concept | here |
-//! |---|---|
-//! | topic | a log of messages, by sequence number |
-//! | subscription | a cursor on the log, and what is unsettled behind it |
-//! | key | a lane: the unsettled messages of the key, of which the oldest is handed out |
-//! | ack | the message leaves the lane |
-//! | retry | a timer of the tokio clock: deterministic when the clock is paused |
-//! | lease | none: a delivery lives and dies with this process |
-//! | dead letter | kept until redriven or purged |
-//! | later | a timer of the tokio clock; the message is appended when it is due |
-//! | replay | what the log still has |
-//!
-//! # Retention
-//!
-//! A message is kept after it was settled, for later subscriptions, until room is needed: then the oldest message that
-//! every subscription of its topic has settled goes first. A message that some subscription has not settled, dead
-//! letters included, is never dropped. When all the room is taken by those, `publish` waits, up to its deadline, and
-//! then fails: a slow consumer slows its publishers down instead of filling the memory.
+#![doc = include_str!("../../docs/memory.md")]
 
 mod config;
 mod dead_letter;
@@ -106,6 +86,7 @@ impl Backend for Memory {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            max_message_bytes: self.shared.config.max_message,
             ..Capabilities::none()
         }
     }

@@ -19,6 +19,11 @@ pub(super) async fn publish(
     let mut refused = None;
     for message in messages {
         let result = match refused {
+            // Refused alone: it would never be accepted, and those after it need not wait for that.
+            None if message.size() > shared.config.max_message => {
+                results.push(Err(too_large(message, shared.config.max_message)));
+                continue;
+            }
             None => append(shared, message, deadline).await,
             // It would come before the one that was refused.
             Some(kind) => {
@@ -72,6 +77,12 @@ async fn append(
             ));
         }
     }
+}
+
+fn too_large(message: Message, limit: usize) -> PublishError {
+    let size = message.size();
+    let problem = format!("the message is {size} bytes, and {limit} are allowed (max_message)");
+    PublishError::failed(message, Error::new(ErrorKind::Message, "publish", problem))
 }
 
 /// When on tokio's clock, which tests pause, a time of the wall clock is; `None` when it has passed. A time beyond what

@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use commerce_contracts::CloudEvent;
-use commerce_event_bus::conformance::{CASES, Factory};
+use commerce_event_bus::conformance::{self, Factory};
 use commerce_event_bus::{
     Delivery, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
 };
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -40,24 +39,10 @@ pub(crate) fn with_settings(url: &str, settings: &str) -> String {
 
 /// Runs every case of the suite, several at a time: most of their time is waiting.
 pub(crate) async fn conformance(factory: &dyn Factory, at_once: usize) {
-    let outcomes: Vec<_> = futures_util::stream::iter(CASES)
-        .map(|case| case.run(factory))
-        .buffer_unordered(at_once)
-        .inspect(|outcome| println!("{outcome}"))
-        .collect()
-        .await;
-    let failed: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| outcome.failed())
-        .map(ToString::to_string)
-        .collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {} cases failed:\n{}",
-        failed.len(),
-        outcomes.len(),
-        failed.join("\n")
-    );
+    let report = conformance::run_at_once(factory, at_once).await.unwrap();
+    println!("{report}");
+    report.save_where_asked().unwrap();
+    assert!(report.passed(), "{report}");
 }
 
 pub(crate) fn new_topic() -> TopicName {

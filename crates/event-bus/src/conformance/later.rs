@@ -1,0 +1,97 @@
+//! Cases about messages that are delivered later.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Failure;
+use super::failure::{ensure, ensure_eq};
+use super::stage::{Stage, number, subscribe};
+
+/// Beyond what rounding to whole seconds could hide.
+const DELAY: Duration = Duration::from_millis(1500);
+
+pub(super) async fn a_delayed_message_is_never_early(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let published = Instant::now();
+    let late = stage.message(Some("a"), 2)?.with_delay(DELAY);
+    stage.bus.publish(late).await?;
+    stage.publish(Some("a"), [1]).await?;
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [1],
+        "what was not delayed"
+    );
+    let delivery = stage.receive(&mut subscriber).await?;
+    let waited = published.elapsed();
+    ensure!(
+        waited >= DELAY,
+        "a message for {DELAY:?} later came after {waited:?}"
+    );
+    ensure_eq!(
+        (number(&delivery)?, delivery.attempt()),
+        (2, 1),
+        "the delayed message and its attempt"
+    );
+    ensure_eq!(
+        delivery.message().deliver_at,
+        None,
+        "when to deliver what was delivered"
+    );
+    delivery.ack().await?;
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn delayed_messages_come_in_the_order_they_are_due(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    // Two seconds apart: what a backend rounds, it may not exchange.
+    let delayed = |n: u64, seconds| {
+        let message = stage.message(Some("a"), n)?;
+        Ok::<_, Failure>(message.with_delay(Duration::from_secs(seconds)))
+    };
+    let messages = vec![delayed(3, 5)?, delayed(1, 1)?, delayed(2, 3)?];
+    for result in stage.bus.publish_batch(messages).await {
+        result?;
+    }
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 3).await?,
+        [1, 2, 3],
+        "the order"
+    );
+    stage.silence(&mut subscriber).await
+}
+
+pub(super) async fn what_is_overdue_comes_at_once(stage: &Stage<'_>) -> Result<(), Failure> {
+    let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+    let message = stage
+        .message(Some("a"), 1)?
+        .with_deliver_at(chrono::DateTime::UNIX_EPOCH);
+    stage.bus.publish(message).await?;
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [1],
+        "what was due long ago"
+    );
+    Ok(())
+}
+
+pub(super) async fn a_delayed_message_survives_its_publisher(
+    stage: &Stage<'_>,
+) -> Result<(), Failure> {
+    let before = stage.connect().await?;
+    let subscription = stage.subscription();
+    subscribe(&before, &subscription).await?.close().await;
+    let message = stage.message(Some("a"), 1)?.with_delay(DELAY);
+    before.publish(message).await?;
+    before.close(stage.factory.patience()).await?;
+    let after = stage.connect().await?;
+    let mut subscriber = subscribe(&after, &subscription).await?;
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [1],
+        "what was published before"
+    );
+    stage.silence(&mut subscriber).await
+}
