@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_resilient_client::{
-    Authorize, AuthorizeError, BreakerPolicy, Client, Error, Resource, RetryPolicy, Stats,
+    Authorize, AuthorizeError, BreakerPolicy, Client, Error, ErrorKind, Resource, RetryPolicy,
+    Stats,
 };
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::payment::{Asked, Payment, method_name};
 use crate::status::Report;
+
+/// How the provider says that it has a charge under this idempotency key, asked for in other words.
+const KEY_REUSED: &str = "/problems/idempotency-key-reused";
 
 /// The provider.
 #[derive(Clone, Debug)]
@@ -60,6 +64,14 @@ impl Charge {
             && self.id == payment.provider_reference
             && self.amount_minor == payment.amount_minor
             && self.currency == payment.currency
+    }
+
+    /// Whether it is a charge for what is asked.
+    fn is_for(&self, asked: &Asked) -> bool {
+        let amount = asked.request.amount;
+        self.reference == asked.id.to_string()
+            && self.amount_minor == amount.amount_minor
+            && self.currency == amount.currency.code()
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -128,7 +140,33 @@ impl Provider {
                 post = post.header(name, value);
             }
         }
-        post.send().await.map(Resource::into_data).map_err(classify)
+        match post.send().await.map(Resource::into_data) {
+            Ok(charge) => Ok(charge),
+            Err(error) if is_of_type(&error, KEY_REUSED) => self.charged_before(asked, error).await,
+            Err(error) => Err(classify(error)),
+        }
+    }
+
+    /// The charge that was made under this payment's key before, by a request that said something else beside the amount:
+    /// one of an older version of this program, say. The money is on its way, so it must not count as declined.
+    async fn charged_before(&self, asked: &Asked, refused: Error) -> Result<Charge, NoCharge> {
+        let found: Result<Resource<serde_json::Value>, Error> = self
+            .client
+            .follow("charges")
+            .with("reference", asked.id)
+            .get()
+            .await;
+        let charges = match found.and_then(|found| found.embedded::<Charge>("charges")) {
+            Ok(charges) => charges,
+            // It cannot be asked that way: somebody has to look.
+            Err(error) if error.kind() == ErrorKind::Link => return Err(NoCharge::Wrong(refused)),
+            Err(error) => return Err(classify(error)),
+        };
+        charges
+            .into_iter()
+            .map(Resource::into_data)
+            .find(|charge| charge.is_for(asked))
+            .ok_or(NoCharge::Wrong(refused))
     }
 
     /// Asks what became of a charge.
@@ -146,11 +184,19 @@ impl Provider {
     }
 }
 
-/// 402 and 422 are the provider's judgement on this charge. Another status that no repetition cures means that we ask
-/// wrongly, except for 401 and 403: those an operator cures, by giving us the right key.
+fn is_of_type(error: &Error, problem_type: &str) -> bool {
+    error
+        .problem()
+        .and_then(|problem| problem.problem_type.as_deref())
+        .is_some_and(|given| given == problem_type)
+}
+
+/// 402 is the provider's judgement on this charge. Another status that no repetition cures means that we ask wrongly, 422
+/// as well: the customer is not to be told that a payment was declined which nobody has looked at. Except for 401 and 403:
+/// those an operator cures, by giving us the right key.
 fn classify(error: Error) -> NoCharge {
     match error.status().map(|status| status.as_u16()) {
-        Some(402 | 422) => {
+        Some(402) => {
             let problem = error.problem();
             let reason = problem
                 .and_then(|problem| problem.detail.clone().or_else(|| problem.title.clone()));
@@ -158,9 +204,7 @@ fn classify(error: Error) -> NoCharge {
                 reason: reason.unwrap_or_else(|| "declined by the provider".to_owned()),
             }
         }
-        Some(400 | 404..=407 | 410..=421 | 423..=424 | 426..=428 | 430..=499) => {
-            NoCharge::Wrong(error)
-        }
+        Some(400 | 404..=407 | 410..=424 | 426..=428 | 430..=499) => NoCharge::Wrong(error),
         _ => NoCharge::Unknown(error),
     }
 }

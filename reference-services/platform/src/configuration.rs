@@ -149,6 +149,8 @@ fn check_sandbox(
 
 #[cfg(test)]
 mod tests {
+    use commerce_host::settings::SECTIONS;
+
     use super::read;
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -183,6 +185,28 @@ mod tests {
         for told in ["listen", "provider_url", "sandbox_listen", "127.0.0.1:8080"] {
             assert!(mistakes.contains(told), "{told} is not in:\n{mistakes}");
         }
+    }
+
+    #[test]
+    fn every_section_is_read_here_and_known_to_services_on_their_own() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("commerce.toml");
+        let sections = SECTIONS.map(|section| format!("[{section}]\n")).concat();
+        std::fs::write(&file, &sections).unwrap();
+        assert!(read(Some(&file), variables(&[])).is_ok());
+        std::fs::write(&file, sections + "[zebras]\n").unwrap();
+        let told = read(Some(&file), variables(&[])).unwrap_err();
+        let told: Vec<_> = told.iter().collect();
+        let read_here = told[0].right.as_deref().unwrap();
+        assert_eq!(
+            read_here.matches('[').count(),
+            SECTIONS.len(),
+            "{read_here}"
+        );
+
+        let misspelt = variables(&[("COMMERCE_ORDER_LARGEST_PAGE", "10")]);
+        let told = read(None, misspelt).unwrap_err().to_string();
+        assert!(told.contains("COMMERCE_ORDERS_LARGEST_PAGE"), "{told}");
     }
 
     #[test]

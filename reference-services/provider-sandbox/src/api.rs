@@ -25,7 +25,7 @@ const METHODS: [&str; 5] = ["pix", "boleto", "credit_card", "debit_card", "vouch
 
 pub(crate) fn routes(sandbox: Sandbox) -> OpenApiRouter {
     let faulty = OpenApiRouter::new()
-        .routes(routes!(create_charge))
+        .routes(routes!(create_charge, find_charges))
         .routes(routes!(get_charge))
         .layer(middleware::from_fn_with_state(sandbox.clone(), misbehave));
     OpenApiRouter::new()
@@ -105,14 +105,43 @@ async fn create_charge(
         Taken::Created(charge) => (StatusCode::CREATED, charge),
         Taken::Again(charge) => (StatusCode::OK, charge),
         Taken::KeyReused => {
-            return Err(Problem::unprocessable(
-                "this Idempotency-Key was used for another charge",
-            ));
+            return Err(
+                Problem::unprocessable("this Idempotency-Key was used for another charge")
+                    .kind("/problems/idempotency-key-reused")
+                    .title("Idempotency-Key used for another charge"),
+            );
         }
     };
     let location = format!("/charges/{}", charge.id);
     let location = [(header::LOCATION, location)];
     Ok((status, location, represent(charge)).into_response())
+}
+
+/// Which charges.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Wanted {
+    /// The caller's own name for them.
+    reference: String,
+}
+
+/// How many charges were found; they are embedded as `charges`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Found {
+    count: usize,
+}
+
+/// The charges of a reference: one, unless something went wrong.
+#[utoipa::path(get, path = "/charges", params(Wanted), responses((status = 200, body = Found)))]
+async fn find_charges(
+    State(sandbox): State<Sandbox>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Resource<Found>, Problem> {
+    let charges = charge::of_reference(&sandbox, &wanted.reference)
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    let count = charges.len();
+    let charges: Vec<_> = charges.into_iter().map(represent).collect();
+    Ok(Resource::new(Found { count }).embed("charges", charges))
 }
 
 /// The charge, and what became of it.

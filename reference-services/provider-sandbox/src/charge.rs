@@ -126,6 +126,22 @@ pub(crate) async fn take(sandbox: &Sandbox, key: &str, asked: NewCharge) -> Resu
     Ok(Taken::Created(charge))
 }
 
+/// More charges of one reference than this are not told.
+const MOST: i64 = 100;
+
+/// The charges that their caller calls so, the oldest first.
+pub(crate) async fn of_reference(sandbox: &Sandbox, reference: &str) -> Result<Vec<Charge>, Error> {
+    sandbox
+        .database
+        .query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM charges WHERE reference = $1 ORDER BY created_at, id LIMIT $2"
+        )))
+        .bind(reference)
+        .bind(MOST)
+        .fetch_all()
+        .await
+}
+
 pub(crate) async fn find(sandbox: &Sandbox, id: Uuid) -> Result<Option<Charge>, Error> {
     sandbox
         .database

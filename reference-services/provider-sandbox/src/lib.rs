@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `POST /charges` with `Idempotency-Key` | takes a charge; the same key and body give the same charge again |
 //! | `GET /charges/{id}` | what became of it |
+//! | `GET /charges?reference=…` | the charges that their caller calls so |
 //! | `GET /ledger` | every reference, how often and for how much it was charged |
 //! | `GET /faults`, `PUT /faults` | latency, errors, outage, duplicated and reordered webhooks, rejections |
 //!
@@ -68,7 +69,7 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
         // Callers show an API key; there is no issuer to wait for.
         .without_tokens()
         .routes(api::routes(sandbox))
-        .link("charges", "/charges")
+        .link("charges", "/charges{?reference}")
         .link("charge", "/charges/{id}")
         .link("ledger", "/ledger{?cursor}")
         .link("faults", "/faults")

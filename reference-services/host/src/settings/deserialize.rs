@@ -18,8 +18,8 @@ use super::source::{Node, PREFIX, Table, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) mistakes: Vec<Mistake>,
-    /// Environment variables that nothing reads and that resemble nothing.
-    pub(crate) ignored: Vec<String>,
+    /// Environment variables that could be set.
+    pub(crate) variables: BTreeSet<String>,
     left_out: BTreeSet<String>,
     missing: BTreeSet<String>,
 }
@@ -290,6 +290,10 @@ impl<'de> serde::Deserializer<'de> for Tree<'_, '_> {
 
 fn refuse_unknown(table: &Table, fields: &[&str], place: &Place<'_>) {
     let mut findings = place.findings.borrow_mut();
+    let variables = fields
+        .iter()
+        .map(|field| variable(&place.child(field, Origin::Nowhere).path));
+    findings.variables.extend(variables);
     for (key, node) in table
         .iter()
         .filter(|(key, _)| !fields.contains(&key.as_str()))
@@ -298,14 +302,7 @@ fn refuse_unknown(table: &Table, fields: &[&str], place: &Place<'_>) {
         if !findings.left_out.insert(setting.clone()) {
             continue;
         }
-        let meant = meant(key, fields.iter().copied());
-        if let (Origin::Environment(variable), None) = (&node.origin, meant) {
-            // Orchestrators set variables of their own under names they make up; only what looks like a slip of the
-            // pen is a mistake.
-            findings.ignored.push(variable.clone());
-            continue;
-        }
-        let right = match meant {
+        let right = match meant(key, fields.iter().copied()) {
             Some(meant) => format!("`{meant}`: did you mean it?"),
             None => format!("one of {}", fields.join(", ")),
         };

@@ -113,6 +113,21 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// The names among `known` that are nearest, the nearest first.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    count: usize,
+) -> Vec<&'a str> {
+    let mut known: Vec<_> = known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .collect();
+    known.sort_unstable();
+    let known = known.into_iter().map(|(_, candidate)| candidate);
+    known.take(count).collect()
+}
+
 /// The name among `known` that was probably meant.
 pub(crate) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -9,7 +9,7 @@ mod mistake;
 mod source;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +21,22 @@ use url::Url;
 pub use self::mistake::{Mistake, Mistakes, Origin};
 pub use self::values::{ConnectionUrl, duration, is_local_url, optional_web_url, secret, web_url};
 
-use self::mistake::meant;
+use self::mistake::{meant, nearest};
 use self::source::{Node, PREFIX, Table, Value, origins};
+
+/// The sections that a platform's settings may hold. Their names, and nothing of what they mean: one file and one
+/// environment serve every process of a platform, and only a name that belongs to nobody is a mistake.
+pub const SECTIONS: [&str; 6] = [
+    "platform",
+    "identity",
+    "orders",
+    "payments",
+    "notifications",
+    "provider-sandbox",
+];
+
+/// Variables that are no settings of services: where `cargo xtask` keeps its downloads and servers.
+const OF_TOOLS: [&str; 2] = ["CACHE_DIR", "SERVICES_DIR"];
 
 /// What every service needs to know about where it runs.
 #[derive(Clone, Debug, Deserialize)]
@@ -167,7 +181,8 @@ pub struct Configuration {
     /// Where each setting of the sections was given, by its dotted name.
     origins: BTreeMap<String, Origin>,
     mistakes: Vec<Mistake>,
-    ignored: Vec<String>,
+    /// Environment variables that the sections read.
+    variables: BTreeSet<String>,
     foreign_sections: bool,
 }
 
@@ -198,12 +213,12 @@ impl Configuration {
             sections: Vec::new(),
             origins: BTreeMap::new(),
             mistakes,
-            ignored: Vec::new(),
+            variables: BTreeSet::new(),
             foreign_sections: false,
         }
     }
 
-    /// Lets the file hold sections of services that do not run in this process.
+    /// Lets file and environment hold [`SECTIONS`] of services that do not run in this process.
     pub fn allow_foreign_sections(&mut self) {
         self.foreign_sections = true;
     }
@@ -248,7 +263,7 @@ impl Configuration {
         origins(name, &table, &mut self.origins);
         let (value, findings) = deserialize::read(name, &table);
         self.mistakes.extend(findings.mistakes);
-        self.ignored.extend(findings.ignored);
+        self.variables.extend(findings.variables);
         value.ok_or(Refused)
     }
 
@@ -286,33 +301,50 @@ impl Configuration {
             }));
         }
         match settings {
-            Some(settings) if mistakes.is_empty() => {
-                self.ignored.extend(findings.ignored);
-                for variable in &self.ignored {
-                    tracing::debug!(variable, "no setting reads this variable");
-                }
-                Ok(settings)
-            }
+            Some(settings) if mistakes.is_empty() => Ok(settings),
             _ => Err(Mistakes(mistakes)),
         }
     }
 
+    /// Variables that nothing has read. A setting that is misspelt is not set, and nobody would know.
     fn refuse_unknown_variables(&mut self) {
-        let mut known: Vec<String> = FIELDS
-            .iter()
-            .map(|field| field.to_ascii_uppercase())
+        let mut known: BTreeSet<String> = std::mem::take(&mut self.variables);
+        known.extend(FIELDS.map(|field| variable(field)));
+        known.insert(variable("CONFIG"));
+        let foreign: Vec<String> = SECTIONS
+            .into_iter()
+            .filter(|section| {
+                self.foreign_sections && !self.sections.iter().any(|own| own == section)
+            })
+            .map(|section| format!("{}_", variable(section)))
             .collect();
-        known.push("CONFIG".to_owned());
-        for variable in std::mem::take(&mut self.environment).into_keys() {
-            match meant(&variable, known.iter().map(String::as_str)) {
-                Some(meant) => self.mistakes.push(Mistake {
-                    setting: format!("{PREFIX}{variable}"),
-                    wrong: "no setting reads this variable".to_owned(),
-                    right: Some(format!("`{PREFIX}{meant}`: did you mean it?")),
-                    origin: Origin::Environment(format!("{PREFIX}{variable}")),
-                }),
-                None => self.ignored.push(format!("{PREFIX}{variable}")),
+        for name in std::mem::take(&mut self.environment).into_keys() {
+            let name = variable(&name);
+            if foreign.iter().any(|prefix| name.starts_with(prefix))
+                || OF_TOOLS.iter().any(|tool| name == variable(tool))
+            {
+                continue;
             }
+            // What a variable of a section that is not read here would be called.
+            let foreign = foreign.iter().map(|prefix| {
+                let words = prefix.matches('_').count();
+                let rest = name.splitn(words + 1, '_').nth(words).unwrap_or_default();
+                format!("{prefix}{rest}")
+            });
+            let candidates: Vec<String> = known.iter().cloned().chain(foreign).collect();
+            let right = match meant(&name, candidates.iter().map(String::as_str)) {
+                Some(meant) => format!("`{meant}`: did you mean it?"),
+                None => format!(
+                    "the name of a setting; the nearest are {}",
+                    nearest(&name, known.iter().map(String::as_str), 3).join(", ")
+                ),
+            };
+            self.mistakes.push(Mistake {
+                setting: name.clone(),
+                wrong: "no setting reads this variable".to_owned(),
+                right: Some(right),
+                origin: Origin::Environment(name),
+            });
         }
     }
 
@@ -330,11 +362,20 @@ impl Configuration {
             let Some(node) = self.root.remove(&name) else {
                 continue;
             };
-            let meant = meant(&name, self.sections.iter().map(String::as_str));
-            let right = match meant {
+            if self.foreign_sections && SECTIONS.contains(&name.as_str()) {
+                continue;
+            }
+            let mut known: Vec<&str> = self.sections.iter().map(String::as_str).collect();
+            if self.foreign_sections {
+                known.extend(
+                    SECTIONS
+                        .iter()
+                        .filter(|section| !self.sections.iter().any(|own| own == *section)),
+                );
+            }
+            let right = match meant(&name, known.iter().copied()) {
                 Some(meant) => format!("[{meant}]: did you mean it?"),
-                None if self.foreign_sections => continue,
-                None => format!("one of [{}]", self.sections.join("], [")),
+                None => format!("one of [{}]", known.join("], [")),
             };
             self.mistakes.push(Mistake {
                 setting: format!("[{name}]"),
@@ -344,6 +385,11 @@ impl Configuration {
             });
         }
     }
+}
+
+/// The environment variable of a setting or section at the root.
+fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// What can be seen only when all settings are known.

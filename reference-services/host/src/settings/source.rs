@@ -125,9 +125,29 @@ pub(crate) fn environment(
         .filter_map(|(name, value)| {
             let name = name.strip_prefix(PREFIX)?.to_owned();
             // An empty variable is one that a script did not fill: as good as not set.
-            (!value.is_empty()).then_some((name, value))
+            (!value.is_empty() && !is_service_link(&name, &value)).then_some((name, value))
         })
         .collect()
+}
+
+/// Whether an orchestrator made the variable up: Kubernetes and Docker tell every container about the services beside it,
+/// and one called commerce-orders becomes `COMMERCE_ORDERS_SERVICE_HOST`, `COMMERCE_ORDERS_PORT_8080_TCP_ADDR` and so on.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let name = format!("_{name}");
+    let protocols = ["TCP", "UDP", "SCTP"];
+    let of_a_port = name.split("_PORT_").skip(1).any(|rest| {
+        let (number, rest) = rest.split_once('_').unwrap_or_default();
+        let protocol = rest.split('_').next().unwrap_or_default();
+        number.parse::<u16>().is_ok() && protocols.contains(&protocol)
+    });
+    let is_an_address = protocols
+        .iter()
+        .any(|protocol| value.starts_with(&format!("{}://", protocol.to_ascii_lowercase())));
+    of_a_port
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && is_an_address)
 }
 
 /// Notes where each value in the table came from, by its dotted name.
@@ -169,5 +189,34 @@ pub(crate) fn overlay(table: &mut Table, path: &[String], variable: &str, text: 
             origin,
         };
         overlay(table, path, variable, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_service_link;
+
+    #[test]
+    fn service_links_are_told_from_settings() {
+        for (name, value) in [
+            ("SERVICE_HOST", "10.0.0.7"),
+            ("ORDERS_SERVICE_PORT", "8080"),
+            ("ORDERS_SERVICE_PORT_HTTP", "8080"),
+            ("ORDERS_PORT", "tcp://10.0.0.7:8080"),
+            ("ORDERS_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+            ("ORDERS_PORT_8080_TCP_ADDR", "10.0.0.7"),
+            ("PORT_53_UDP_PROTO", "udp"),
+        ] {
+            assert!(is_service_link(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("LISTEN", "tcp://10.0.0.7:8080"),
+            ("ORDERS_PORT", "8080"),
+            ("ORDERS_PORT_HTTP", "8080"),
+            ("SERVICE_HOSTS", "10.0.0.7"),
+            ("PORT_99999_TCP", "tcp://x"),
+        ] {
+            assert!(!is_service_link(name, value), "{name}");
+        }
     }
 }

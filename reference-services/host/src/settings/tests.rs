@@ -150,6 +150,55 @@ fn a_section_of_another_service_is_fine_unless_it_looks_like_a_slip() {
 }
 
 #[test]
+fn a_variable_that_nothing_reads_is_refused() {
+    let variables = [
+        // A slip in a setting, in the name of a section, in that of a section of others, and no idea.
+        ("COMMERCE_PAYMENTS_ATTEMPT", "3"),
+        ("COMMERCE_PAYMENT_TIMEOUT", "3s"),
+        ("COMMERCE_ORDER_LARGEST_PAGE", "3"),
+        ("COMMERCE_PAYMENTS_COLOUR", "red"),
+        ("COMMERCE_KAFKA_URL", "kafka://host"),
+        // Of another service, of a tool, of an orchestrator.
+        ("COMMERCE_ORDERS_LARGEST_PAGE", "3"),
+        ("COMMERCE_PROVIDER_SANDBOX_SEED", "3"),
+        ("COMMERCE_CACHE_DIR", "/cache"),
+        ("COMMERCE_ORDERS_SERVICE_HOST", "10.0.0.7"),
+        ("COMMERCE_PAYMENTS_PORT", "tcp://10.0.0.7:80"),
+    ];
+    let mut alone = configuration("", &variables);
+    alone.allow_foreign_sections();
+    let _refused = alone.section::<Payments>("payments");
+    let told = mistakes(alone);
+    let told: Vec<&str> = told
+        .iter()
+        .map(|mistake| mistake.rsplit_once(" (").unwrap().0)
+        .collect();
+    let unread = "no setting reads this variable; right would be";
+    assert_eq!(
+        told,
+        [
+            "payments.attempt: there is no such setting; right would be `attempts`: did you mean it?",
+            "payments.colour: there is no such setting; right would be one of attempts, timeout, methods, limits",
+            &format!(
+                "COMMERCE_KAFKA_URL: {unread} the name of a setting; the nearest are COMMERCE_PUBLIC_URL, \
+                 COMMERCE_DATA, COMMERCE_STALL"
+            ),
+            &format!(
+                "COMMERCE_ORDER_LARGEST_PAGE: {unread} `COMMERCE_ORDERS_LARGEST_PAGE`: did you mean it?"
+            ),
+            &format!(
+                "COMMERCE_PAYMENT_TIMEOUT: {unread} `COMMERCE_PAYMENTS_TIMEOUT`: did you mean it?"
+            ),
+        ]
+    );
+
+    // Who reads every section knows every variable.
+    let mut all = configuration("", &[("COMMERCE_ORDERS_LARGEST_PAGE", "3")]);
+    all.section::<Payments>("payments").unwrap();
+    assert_eq!(mistakes(all).len(), 1);
+}
+
+#[test]
 fn what_is_right_is_read() {
     let mut configuration = configuration(
         "[provider]\nurl = 'https://pay.example'\nport = 1\n",

@@ -172,7 +172,13 @@ async fn without_webhooks_the_provider_is_asked() -> Result<()> {
     .await?;
     world.faults(&json!({"reject_rate": 0.4})).await?;
     every_payment_settles_once(&mut world, 20).await?;
-    ensure!(world.reports("reconcile", "settled").await? == 20);
+    // Counted after the outcome is announced.
+    eventually(async || {
+        let settled = world.reports("reconcile", "settled").await?;
+        ensure!(settled == 20, "{settled} of 20 were settled");
+        Ok(())
+    })
+    .await?;
     ensure!(world.reports("webhook", "settled").await? == 0);
     world.stop().await
 }

@@ -9,7 +9,7 @@ use commerce_contracts::commerce::{
     Currency, Money, OrderId, OrganizationId, PaymentMethod, PaymentRequested,
 };
 use commerce_event_bus::{
-    EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+    DeadLetter, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
 };
 use commerce_host::testing::{Scratch, Tokens, resources};
 use commerce_host::{Drained, Handle, Host, Resources, Running};
@@ -81,13 +81,23 @@ impl World {
 
     /// Payments alone, with a provider that the test plays.
     pub(crate) async fn with_provider(scratch: &Scratch, provider_url: &str) -> Result<Self> {
+        Self::with_provider_and(scratch, provider_url, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with_provider_and(
+        scratch: &Scratch,
+        provider_url: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
         let tokens = Tokens::new()?;
         let payments = resources(scratch, "memory:", &tokens).await?;
-        let config = Config::new(
+        let mut config = Config::new(
             Url::parse(provider_url)?,
             API_KEY.into(),
             WEBHOOK_SECRET.into(),
         );
+        change(&mut config);
         Self::run(payments, tokens, config, |_, handlers| handlers).await
     }
 
@@ -126,10 +136,6 @@ impl World {
         format!("{}{path}", self.payments.url().trim_end_matches('/'))
     }
 
-    pub(crate) fn bus(&self) -> &EventBus {
-        &self.bus
-    }
-
     /// Sets what goes wrong at the provider.
     pub(crate) async fn faults(&self, faults: &Value) -> Result<Faults> {
         let url = format!("{}faults", self.provider_url);
@@ -142,6 +148,32 @@ impl World {
             .await?
             .error_for_status()?;
         Ok(answer.json().await?)
+    }
+
+    /// Takes a charge at the provider, as another program would.
+    pub(crate) async fn charge(&self, key: &str, charge: &Value) -> Result<()> {
+        let url = format!("{}charges", self.provider_url);
+        let request = self.http.post(url).bearer_auth(API_KEY).json(charge);
+        request
+            .header("idempotency-key", key)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    /// What the service could not handle: exactly one event.
+    pub(crate) async fn dead_letter(&self) -> Result<DeadLetter> {
+        let (topic, name) = (
+            TopicName::new("orders")?,
+            SubscriptionName::new("payments")?,
+        );
+        eventually(async || {
+            let mut letters = self.bus.dead_letters(&topic, &name, 10).await?;
+            ensure!(letters.len() == 1, "{} dead letters", letters.len());
+            Ok(letters.remove(0))
+        })
+        .await
     }
 
     /// The provider's ledger: reference and how often it was charged.
