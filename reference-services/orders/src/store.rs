@@ -400,3 +400,21 @@ pub(crate) async fn history(
     });
     changes.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Repetition, same_or_other};
+    use crate::order::{Asked, Operation};
+
+    #[test]
+    fn orders_from_before_digests_were_kept_are_repeated_as_ever() {
+        let asked = Asked::new(Operation::Create, &"an order", None).unwrap();
+        let other = Asked::new(Operation::Create, &"another", None).unwrap();
+        assert_eq!(same_or_other(None, &asked), Repetition::Same);
+        assert_eq!(
+            same_or_other(Some(asked.digest.clone()), &asked),
+            Repetition::Same
+        );
+        assert_eq!(same_or_other(Some(other.digest), &asked), Repetition::Other);
+    }
+}

@@ -84,7 +84,7 @@ async fn serve(options: ServeOptions) -> ExitCode {
     let outcome = async {
         let _telemetry = commerce_host::init_telemetry("platform", &assembly.settings)?;
         commerce_host::exit_on_second_signal();
-        let platform = assembly.start(Surroundings::default()).await?;
+        let platform = Box::pin(assembly.start(Surroundings::default())).await?;
         println!(
             "the platform is at {}, its documentation at {}/docs/",
             platform.services.url(),

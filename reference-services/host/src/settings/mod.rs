@@ -309,7 +309,7 @@ impl Configuration {
     /// Variables that nothing has read. A setting that is misspelt is not set, and nobody would know.
     fn refuse_unknown_variables(&mut self) {
         let mut known: BTreeSet<String> = std::mem::take(&mut self.variables);
-        known.extend(FIELDS.map(|field| variable(field)));
+        known.extend(FIELDS.map(variable));
         known.insert(variable("CONFIG"));
         let foreign: Vec<String> = SECTIONS
             .into_iter()
