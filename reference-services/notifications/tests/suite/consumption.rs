@@ -1,10 +1,14 @@
 //! Events become e-mails: once, on every bus and database.
 
+use std::time::{Duration, Instant};
+
+use commerce_consumer_framework::outbox;
 use commerce_contracts::commerce::{OrderId, OrganizationId, Outcome};
 use commerce_event_bus::{SubscriptionName, TopicName};
+use commerce_host::Drained;
 use commerce_host::testing::{Scratch, server};
 
-use crate::shop::{Shop, announced, cancelled, message, pending, received, until};
+use crate::shop::{PATIENCE, Shop, cancelled, hear, message, pending, received, until, witness};
 
 #[tokio::test]
 async fn once_on_memory_and_sqlite() {
@@ -42,8 +46,34 @@ async fn once_on_rabbitmq() {
     each_outcome_is_told_once(Scratch::sqlite().unwrap(), &bus).await;
 }
 
+/// Notifications by themselves, as a team may run them: nobody subscribes to what they announce.
+#[tokio::test]
+async fn an_announcement_that_nobody_hears_does_not_stay_in_the_outbox_on_rabbitmq() {
+    let Some(bus) = server("AMQP_URL") else {
+        return;
+    };
+    let shop = Shop::start(Scratch::sqlite().unwrap(), &bus, None).await;
+    for _ in 0..3 {
+        let event = received(OrganizationId::new(), OrderId::new());
+        shop.publish(message(&event)).await;
+    }
+    shop.settled(3).await;
+    assert_eq!(shop.mails().len(), 3);
+    let database = shop.running.resources().database("notifications").await;
+    let database = database.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while outbox::backlog(&database).await.unwrap().waiting > 0 {
+        assert!(Instant::now() < deadline, "the outbox is never empty");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(shop.running.shutdown().await, Drained::Clean);
+    shop.scratch.remove().await.unwrap();
+}
+
 async fn each_outcome_is_told_once(scratch: Scratch, bus: &str) {
     let shop = Shop::start(scratch, bus, None).await;
+    // Before anything is announced: what nobody hears, RabbitMQ does not keep.
+    let witness = witness(&shop.bus).await;
     let (organization, order) = (OrganizationId::new(), OrderId::new());
     let first = message(&pending(organization, order, 1));
     for message in [
@@ -60,7 +90,7 @@ async fn each_outcome_is_told_once(scratch: Scratch, bus: &str) {
     }
     shop.settled(7).await;
 
-    let announced = announced(&shop.bus, 4).await;
+    let announced = hear(witness, 4).await;
     let of_order: Vec<_> = announced
         .iter()
         .filter(|(event, _)| event.order_id == order)
