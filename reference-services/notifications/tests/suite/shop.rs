@@ -110,7 +110,7 @@ pub(crate) fn customer() -> Customer {
     Customer {
         customer_id: CustomerId::new(),
         name: "João da Silva".to_owned(),
-        email: "joao@cliente.example".to_owned(),
+        email: "joao@cliente.example".parse().unwrap(),
     }
 }
 
