@@ -210,6 +210,18 @@ impl Running {
             .map(|consumption| (consumption.name(), consumption.stats()))
     }
 
+    /// Ends the consumer of that name where it stands, as a crash of its own would: handlers under way are cut off, what
+    /// they had not finished is delivered again, and after a pause the consumer subscribes anew, with new counters. For
+    /// tests and demonstrations; false when there is no such consumer.
+    pub fn abort_consumer(&self, name: &str) -> bool {
+        let mut found = false;
+        for consumption in self.consumptions.iter().filter(|one| one.name() == name) {
+            consumption.abort();
+            found = true;
+        }
+        found
+    }
+
     /// Takes no more work, finishes what was begun, publishes what it stored, and tells whether all that was done
     /// before the deadline.
     pub async fn shutdown(self) -> Drained {
