@@ -1,7 +1,7 @@
 //! The platform as the demo sets it up: on loopback, in one process, on the bus and the databases of the run.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,6 @@ use commerce_consumer_framework::Stats;
 use commerce_event_bus::{EventBus, SubscriptionName, TopicName};
 use commerce_host::{Drained, Settings, Shutdown};
 use commerce_resilient_client::Client;
-use url::Url;
 
 use super::collect;
 use super::faults::Faults;
@@ -33,7 +32,6 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 /// The running platform.
 pub(crate) struct Stage {
     platform: Platform,
-    provider_url: String,
     folder: PathBuf,
     /// Counters of consumers that were aborted; their successors begin at zero.
     ended: Mutex<Vec<Arc<Stats>>>,
@@ -51,42 +49,34 @@ pub(crate) struct Counted {
 impl Stage {
     /// Starts everything and waits until it is ready.
     pub(crate) async fn set(run: &Run, folder: &Path, faults: &Faults) -> anyhow::Result<Self> {
-        // New ones at each start: no port has to be free again when a run is resumed, and nothing that is stored names them.
-        let (port, provider_port) = free_ports()?;
-        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let provider_url = format!("http://{}", local(provider_port));
+        // The system chooses the ports at each start: none has to be free again when a run is resumed, for nothing that is
+        // stored names them.
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut payments = commerce_payments::Config::default();
+        payments.provider_api_key = run.secrets.provider_api_key.clone().into();
+        payments.webhook_secret = run.secrets.webhook.clone().into();
+        let mut sandbox = commerce_provider_sandbox::Config::default();
+        sandbox.api_key = run.secrets.provider_api_key.clone().into();
+        sandbox.webhook_secret = run.secrets.webhook.clone().into();
         let surroundings = if run.faults {
             faults.surroundings()
         } else {
             Surroundings::default()
         };
         let assembly = Assembly {
-            settings: settings(run, folder, local(port)),
+            settings: settings(run, folder, listen),
             identity: identity(run),
             orders: commerce_orders::Config::default(),
-            payments: commerce_payments::Config::new(
-                Url::parse(&provider_url)?,
-                run.secrets.provider_api_key.clone().into(),
-                run.secrets.webhook.clone().into(),
-            ),
+            payments,
             notifications: commerce_notifications::Config::default(),
             sandbox: Some(Sandbox {
-                listen: local(provider_port),
-                config: commerce_provider_sandbox::Config::new(
-                    run.secrets.provider_api_key.clone().into(),
-                    Url::parse(&format!(
-                        "http://{}{}",
-                        local(port),
-                        commerce_payments::WEBHOOK_PATH
-                    ))?,
-                    run.secrets.webhook.clone().into(),
-                ),
+                listen,
+                config: sandbox,
             }),
         };
         let platform = assembly.start(surroundings).await?;
         let stage = Self {
             platform,
-            provider_url,
             folder: folder.to_owned(),
             ended: Mutex::default(),
         };
@@ -101,7 +91,8 @@ impl Stage {
 
     /// Where the provider is.
     pub(crate) fn provider_url(&self) -> &str {
-        &self.provider_url
+        let sandbox = self.platform.sandbox.as_ref();
+        sandbox.map_or("", commerce_host::Running::url)
     }
 
     /// The bus that the services use.
@@ -245,15 +236,6 @@ fn identity(run: &Run) -> commerce_identity::Config {
     ADMINISTRATOR.clone_into(&mut config.admin_client_id);
     config.admin_client_secret = Some(run.secrets.administrator.clone().into());
     config
-}
-
-/// Two ports of loopback that were free a moment ago.
-fn free_ports() -> anyhow::Result<(u16, u16)> {
-    let (first, second) = (
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-    );
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
 }
 
 /// Adds up the samples of a metric that have all these labels.
