@@ -99,7 +99,12 @@ async fn perform(options: &DemoOptions) -> anyhow::Result<Report> {
         .play(&import.orders, every_fault_must_hit)
         .await?;
     let mut report = tell(outcome, import.rejected);
-    let mut leftovers = Leftovers::of(&run, stage.databases().await);
+    let mut leftovers = Leftovers::of(
+        run.bus.as_deref(),
+        run.store.as_deref(),
+        &run.namespace(),
+        stage.databases().await,
+    );
     stage.strike().await;
     let remove = report.is_sound() && options.data.is_none() && !options.keep;
     if remove && let Err(error) = leftovers.remove_schemas().await {
