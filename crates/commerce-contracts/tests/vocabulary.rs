@@ -41,8 +41,12 @@ fn time() -> impl Strategy<Value = DateTime<Utc>> {
 }
 
 prop_compose! {
-    fn customers()(customer_id in id::<CustomerId>(), name: String, email: String) -> Customer {
-        Customer { customer_id, name, email }
+    fn customers()(
+        customer_id in id::<CustomerId>(),
+        name: String,
+        email in "[a-z!#$+]{1,9}(\\.[A-Z0-9]{1,9}){0,2}@([a-z0-9]{1,9}\\.){1,3}[a-z]{2,9}",
+    ) -> Customer {
+        Customer { customer_id, name, email: email.parse().unwrap() }
     }
 }
 

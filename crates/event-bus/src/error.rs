@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Message,
     /// The backend cannot be reached, or refuses work for now.
     Unavailable,
+    /// Nobody subscribes to the topic, and this backend keeps nothing for those who will.
+    NoSubscription,
     /// The deadline passed.
     Timeout,
     /// The delivery is no longer held by who settles it: its lease was lost, or it was settled before.
@@ -36,6 +38,7 @@ impl ErrorKind {
             Self::Unsupported => "unsupported",
             Self::Message => "message",
             Self::Unavailable => "unavailable",
+            Self::NoSubscription => "no subscription",
             Self::Timeout => "timeout",
             Self::LeaseLost => "lease lost",
             Self::Closed => "closed",
@@ -58,14 +61,17 @@ struct Inner {
 
 impl Error {
     /// An error in an operation (`"publish"`, `"subscribe"`), with one line that says what is wrong and, where there is
-    /// something to do about it, what. Retryable when the kind is [`Unavailable`](ErrorKind::Unavailable) or
-    /// [`Timeout`](ErrorKind::Timeout).
+    /// something to do about it, what. Retryable when the kind is [`Unavailable`](ErrorKind::Unavailable),
+    /// [`Timeout`](ErrorKind::Timeout) or [`NoSubscription`](ErrorKind::NoSubscription).
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             operation,
             message: message.into(),
-            retryable: matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout),
+            retryable: matches!(
+                kind,
+                ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::NoSubscription
+            ),
             source: None,
         }))
     }

@@ -97,7 +97,7 @@ async fn what_no_queue_wants_is_a_failure_of_exactly_that_message() {
     let error = results[1].as_ref().unwrap_err();
     assert_eq!(
         (error.kind(), error.error().kind()),
-        (PublishErrorKind::Failed, ErrorKind::Unavailable)
+        (PublishErrorKind::Failed, ErrorKind::NoSubscription)
     );
     assert!(
         error.is_retryable() && error.to_string().contains(unread.as_str()),

@@ -56,7 +56,11 @@ impl ConsumerTask {
                 consumer = consumer.layer(layer_fn(move |inner| around(&name, inner)));
             }
             Box::pin(async move {
-                let drained = consumer.run_until(start.shutdown.requested()).await?;
+                let drained = tokio::select! {
+                    drained = consumer.run_until(start.shutdown.requested()) => drained?,
+                    // The consumer is dropped where it stands.
+                    () = start.consumption.aborted() => anyhow::bail!("aborted, as was asked for"),
+                };
                 anyhow::ensure!(
                     drained.clean,
                     "events under way were given back to the bus: time was up"

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use commerce_consumer_framework::Stats;
 use commerce_consumer_framework::outbox::Relay;
 use commerce_consumer_framework::storage::Database;
+use commerce_event_bus::{EventBus, TopicName};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,6 +23,7 @@ use crate::server::{self, Routes};
 use crate::service::Service;
 use crate::shutdown::{self, Drained, Shutdown};
 use crate::telemetry::sampling;
+use crate::unheard::unheard;
 
 /// A process that is being put together.
 #[must_use = "nothing runs before start or serve"]
@@ -115,9 +117,15 @@ impl Host {
             for task in service.tasks {
                 work.push(start(&name, task, shutdown));
             }
+            let unheard_topics = service.unheard.into_iter().map(TopicName::new);
+            let unheard_topics = unheard_topics
+                .collect::<Result<_, _>>()
+                .with_context(|| format!("a topic that {name} names is none"))?;
+            let bus = unheard(&resources.bus, unheard_topics);
             for database in service.outboxes {
                 outboxes.push((name.clone(), database.clone()));
-                relays.push(start(&name, relay(database, &resources), &stop_relays));
+                let relay = relay(database, bus.clone(), settings.drain);
+                relays.push(start(&name, relay, &stop_relays));
             }
             for mut check in service.checks {
                 check.name = format!("{name}/{}", check.name);
@@ -202,6 +210,18 @@ impl Running {
             .map(|consumption| (consumption.name(), consumption.stats()))
     }
 
+    /// Ends the consumer of that name where it stands, as a crash of its own would: handlers under way are cut off, what
+    /// they had not finished is delivered again, and after a pause the consumer subscribes anew, with new counters. For
+    /// tests and demonstrations; false when there is no such consumer.
+    pub fn abort_consumer(&self, name: &str) -> bool {
+        let mut found = false;
+        for consumption in self.consumptions.iter().filter(|one| one.name() == name) {
+            consumption.abort();
+            found = true;
+        }
+        found
+    }
+
     /// Takes no more work, finishes what was begun, publishes what it stored, and tells whether all that was done
     /// before the deadline.
     pub async fn shutdown(self) -> Drained {
@@ -257,9 +277,8 @@ async fn finish(work: Vec<Work>, deadline: Instant) -> Vec<String> {
 }
 
 /// The relay of one database.
-fn relay(database: Database, resources: &Resources) -> Task {
-    let bus = resources.bus.clone();
-    let most = resources.settings.drain.mul_f64(0.8);
+fn relay(database: Database, bus: EventBus, drain: Duration) -> Task {
+    let most = drain.mul_f64(0.8);
     Task::new("relay", move |shutdown| {
         let relay = Relay::new(database.clone(), bus.clone()).drain_within(most);
         async move {

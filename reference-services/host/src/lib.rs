@@ -43,6 +43,7 @@ mod shutdown;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unheard;
 
 pub use crate::consumers::Handle;
 pub use crate::entry::{exit_on_second_signal, main, main_checked};

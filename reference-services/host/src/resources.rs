@@ -98,6 +98,11 @@ impl Resources {
         Ok(database)
     }
 
+    /// The names of the databases that were asked for so far: PostgreSQL schemas, or SQLite files without their `.db`.
+    pub async fn database_names(&self) -> Vec<String> {
+        self.databases.lock().await.keys().cloned().collect()
+    }
+
     /// The address that is listened on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address

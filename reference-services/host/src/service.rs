@@ -23,6 +23,7 @@ pub struct Service {
     pub(crate) checks: Vec<Check>,
     pub(crate) consumers: Vec<ConsumerTask>,
     pub(crate) outboxes: Vec<Database>,
+    pub(crate) unheard: Vec<String>,
     pub(crate) needs_tokens: bool,
 }
 
@@ -38,6 +39,7 @@ impl Service {
             checks: Vec::new(),
             consumers: Vec::new(),
             outboxes: Vec::new(),
+            unheard: Vec::new(),
             needs_tokens: true,
         }
     }
@@ -96,6 +98,15 @@ impl Service {
     /// Adds the relay that publishes what the outbox of this database holds; it is the last to stop.
     pub fn outbox(mut self, database: Database) -> Self {
         self.outboxes.push(database);
+        self
+    }
+
+    /// Names a topic that the service publishes from its outbox and that nobody needs to hear.
+    ///
+    /// RabbitMQ keeps no event of a topic without a subscription. For any other topic that is a consumer that has not
+    /// come yet, and the outbox waits for it; for this one it is nobody's loss, and the outbox goes on.
+    pub fn unheard(mut self, topic: impl Into<String>) -> Self {
+        self.unheard.push(topic.into());
         self
     }
 

@@ -29,7 +29,7 @@ pub struct Letter {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LetterError {
-    /// The customer's address is none.
+    /// The mail library does not take the customer's address; it takes every one that the contract does.
     #[error("the customer's mail address cannot be used")]
     Address(#[from] AddressError),
     /// No template for this outcome.
@@ -65,7 +65,7 @@ impl Letter {
         Ok(Self {
             message_id: format!("<{}@{}>", notice.id(), from.domain()),
             from: from.address().clone(),
-            to: Address::new(name, notice.customer.email.parse()?),
+            to: Address::new(name, notice.customer.email.as_str().parse()?),
             subject: fill(subject, &values),
             text: fill(text, &values),
             date: notice.happened_at.into(),
@@ -166,7 +166,11 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use commerce_contracts::commerce::{Customer, CustomerId, OrderId, OrganizationId};
+    use commerce_contracts::commerce::{
+        Customer, CustomerId, EmailAddress, OrderId, OrganizationId,
+    };
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
 
     use super::*;
 
@@ -179,7 +183,7 @@ mod tests {
             customer: Customer {
                 customer_id: CustomerId::new(),
                 name: "João\r\nBcc: x@y.example {total}".to_owned(),
-                email: "joao@mail.example".to_owned(),
+                email: "joao@mail.example".parse().unwrap(),
             },
             total: Money::new(123_456, Currency::BRL),
             reason: Some("saldo insuficiente".to_owned()),
@@ -241,14 +245,54 @@ mod tests {
         assert_ne!(other.id(), notice.id());
     }
 
+    /// Texts that are nearly addresses: more of them than are, and all kinds of those that are.
+    fn nearly_an_address() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}",
+            r"[ -~]{1,20}",
+            r"\PC{1,20}"
+        ];
+        let domain = prop_oneof![
+            "([a-zA-Z0-9-]{1,12}\\.){0,4}[a-zA-Z0-9-]{1,12}",
+            "[a-z0-9]{60,64}\\.[a-z]{1,63}",
+            r"[ -~]{1,20}",
+            r"\PC{1,20}"
+        ];
+        (name, domain).prop_map(|(name, domain)| format!("{name}@{domain}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// The one rule: an address that orders take is one that e-mails can be written to.
+        #[test]
+        fn every_address_of_the_contract_can_be_written_to(text in nearly_an_address()) {
+            let Ok(address) = text.parse::<EmailAddress>() else {
+                return Ok(());
+            };
+            let mut notice = notice(Outcome::Received);
+            notice.customer.email = address;
+            let letter = Letter::write(&notice, &Sender::default()).unwrap();
+            let message = letter.message(ContentTransferEncoding::QuotedPrintable).unwrap();
+            // Where the server is told to bring it, to the letter.
+            let [to] = message.envelope().to() else {
+                panic!("one recipient");
+            };
+            prop_assert_eq!(AsRef::<str>::as_ref(to), text.as_str());
+            prop_assert!(text.is_ascii(), "servers without SMTPUTF8 refuse it");
+        }
+    }
+
     #[test]
-    fn an_address_that_is_none_is_refused() {
-        let mut notice = notice(Outcome::Received);
-        notice.customer.email = "joao".to_owned();
-        assert!(matches!(
-            Letter::write(&notice, &Sender::default()),
-            Err(LetterError::Address(_))
-        ));
+    fn addresses_are_found_among_the_texts_that_nearly_are() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let strategy = nearly_an_address();
+        let valid = (0..1_000).filter(|_| {
+            let text = strategy.new_tree(&mut runner).unwrap().current();
+            text.parse::<EmailAddress>().is_ok()
+        });
+        let valid = valid.count();
+        assert!((50..=950).contains(&valid), "{valid} of 1000");
     }
 
     #[test]

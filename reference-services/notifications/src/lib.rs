@@ -21,6 +21,8 @@ mod store;
 mod transport;
 
 use anyhow::Context as _;
+use commerce_contracts::Event as _;
+use commerce_contracts::commerce::CustomerNotified;
 use commerce_host::{Resources, Service};
 
 pub use crate::config::{Config, Sender, TransportUrl};
@@ -48,6 +50,8 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
         .link("notifications", "/notifications{?order_id,limit,cursor}")
         .link("notification", "/notifications/{notification_id}")
         .consumer(move || consumer::consumer(notifier.clone(), bus.clone(), concurrency))
-        .outbox(database);
+        .outbox(database)
+        // Who was told what is for whoever asks; the platform itself does not.
+        .unheard(CustomerNotified::TOPIC);
     Ok(service)
 }

@@ -16,7 +16,9 @@ use crate::store;
 pub(crate) enum Heard {
     /// The payment has its outcome, to be announced.
     Settled(Announcement),
-    /// Nothing new.
+    /// The provider is still working on it.
+    Noted,
+    /// It came again or too late: the payment had its outcome.
     Absorbed,
     /// The provider takes back what it said; nothing was changed.
     Contradicted,
@@ -29,6 +31,7 @@ impl Heard {
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Settled(_) => "settled",
+            Self::Noted => "noted",
             Self::Absorbed => "absorbed",
             Self::Contradicted => "contradicted",
             Self::Mismatched => "mismatched",
@@ -88,6 +91,7 @@ pub(crate) async fn hear(
     }
     let report = charge.report();
     match payment.status.hear(&report) {
+        Step::Note => Ok(Heard::Noted),
         Step::Absorb => Ok(Heard::Absorbed),
         Step::Contradict => {
             tracing::error!(payment_id = %payment.id, status = %payment.status, ?report, "the provider contradicts itself; the first outcome stands");
@@ -107,6 +111,7 @@ pub(crate) async fn decline(
     let report = Report::Rejected { reason };
     match payment.status.hear(&report) {
         Step::Settle(status) => settle(tx, payment, status, &report, now).await,
+        Step::Note => Ok(Heard::Noted),
         Step::Absorb => Ok(Heard::Absorbed),
         Step::Contradict => Ok(Heard::Contradicted),
     }

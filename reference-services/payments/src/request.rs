@@ -50,7 +50,7 @@ pub(crate) async fn request_payment(
     payments.reports.count("request", heard.outcome());
     match heard {
         Heard::Settled(announcement) => announcement.emit(),
-        Heard::Absorbed | Heard::Contradicted => Ok(Emit::nothing()),
+        Heard::Noted | Heard::Absorbed | Heard::Contradicted => Ok(Emit::nothing()),
         Heard::Mismatched => Err(Failure::reject(
             "the provider answered with another charge than the one asked for",
         )),

@@ -41,7 +41,9 @@ pub enum Report {
 pub enum Step {
     /// The payment takes this status, and that is announced.
     Settle(Status),
-    /// Nothing new: a repetition, or a report that another has overtaken.
+    /// Nothing yet: the provider is working on it, as was known.
+    Note,
+    /// Nothing any more: a repetition of the outcome, or a report that the outcome has overtaken.
     Absorb,
     /// The provider takes back what it said. The first outcome stands, and a person must look.
     Contradict,
@@ -54,6 +56,7 @@ impl Status {
         match (self, report) {
             (Self::Pending, Report::Confirmed) => Step::Settle(Self::Confirmed),
             (Self::Pending, Report::Rejected { .. }) => Step::Settle(Self::Rejected),
+            (Self::Pending, Report::Processing) => Step::Note,
             (_, Report::Processing)
             | (Self::Confirmed, Report::Confirmed)
             | (Self::Rejected, Report::Rejected { .. }) => Step::Absorb,

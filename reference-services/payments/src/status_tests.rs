@@ -56,7 +56,7 @@ impl World {
                 self.stored = Some(status);
                 self.announced.push(status);
             }
-            Step::Absorb => {}
+            Step::Note | Step::Absorb => {}
             Step::Contradict => {
                 panic!("a truthful provider was not believed: {status} and then {report:?}")
             }
@@ -129,6 +129,7 @@ fn a_contradiction_is_not_a_repetition() {
     };
     assert_eq!(Status::Confirmed.hear(&rejected), Step::Contradict);
     assert_eq!(Status::Rejected.hear(&Report::Confirmed), Step::Contradict);
+    assert_eq!(Status::Pending.hear(&Report::Processing), Step::Note);
     assert_eq!(Status::Confirmed.hear(&Report::Processing), Step::Absorb);
 }
 

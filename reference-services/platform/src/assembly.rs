@@ -71,12 +71,7 @@ impl Assembly {
             )),
             None => None,
         };
-        let mut settings = self.settings;
-        settings.bus = Some(unheard_topics_allowed(
-            settings.bus_url(),
-            settings.namespace.as_deref(),
-        ));
-        let mut resources = Resources::connect(settings).await?;
+        let mut resources = Resources::connect(self.settings).await?;
         // Both ports are open, so both addresses are known, also where the system has chosen the port.
         let sandbox = match provider {
             Some((provider, mut config)) => {
@@ -140,21 +135,6 @@ impl Platform {
     }
 }
 
-/// RabbitMQ keeps no event of a topic that nobody subscribes to, and the bus takes that for a mistake unless told
-/// otherwise. What customers were told interests only who subscribes to it from outside the platform.
-fn unheard_topics_allowed(bus: ConnectionUrl, namespace: Option<&str>) -> ConnectionUrl {
-    let said = bus.expose().contains("unrouted_ok=");
-    if said || !matches!(bus.scheme(), "amqp" | "amqps") {
-        return bus;
-    }
-    let topic = namespace.map_or_else(
-        || "notifications".to_owned(),
-        |namespace| format!("{namespace}.notifications"),
-    );
-    let separator = if bus.expose().contains('?') { '&' } else { '?' };
-    ConnectionUrl::new(format!("{}{separator}unrouted_ok={topic}", bus.expose()))
-}
-
 /// The sandbox is another company: its own port, no bus, a database of its own.
 async fn connect_sandbox(listen: SocketAddr, platform: &Settings) -> anyhow::Result<Resources> {
     let mut settings = platform.clone();
@@ -162,31 +142,4 @@ async fn connect_sandbox(listen: SocketAddr, platform: &Settings) -> anyhow::Res
     settings.public_url = None;
     settings.bus = Some(ConnectionUrl::new("memory:"));
     Resources::connect(settings).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rabbitmq_is_told_which_topic_may_be_unheard() {
-        let told = |url: &str, namespace| {
-            unheard_topics_allowed(ConnectionUrl::new(url), namespace)
-                .expose()
-                .to_owned()
-        };
-        assert_eq!(
-            told("amqp://a@b/c", None),
-            "amqp://a@b/c?unrouted_ok=notifications"
-        );
-        assert_eq!(
-            told("amqp://a@b/c?x=1", Some("n")),
-            "amqp://a@b/c?x=1&unrouted_ok=n.notifications"
-        );
-        assert_eq!(
-            told("amqp://a@b/c?unrouted_ok=z", None),
-            "amqp://a@b/c?unrouted_ok=z"
-        );
-        assert_eq!(told("sqlite:bus.db", None), "sqlite:bus.db");
-    }
 }

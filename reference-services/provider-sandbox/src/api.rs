@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::Sandbox;
 use crate::charge::{self, Charge, NewCharge, Taken};
+use crate::counts::Counted;
 use crate::faults::{Fate, Faults};
 use crate::ledger::{self, Entry};
 
@@ -32,6 +33,7 @@ pub(crate) fn routes(sandbox: Sandbox) -> OpenApiRouter {
         .merge(faulty)
         .routes(routes!(get_ledger))
         .routes(routes!(get_faults, put_faults))
+        .routes(routes!(get_counts))
         .layer(middleware::from_fn_with_state(
             sandbox.clone(),
             authenticate,
@@ -65,19 +67,21 @@ async fn misbehave(State(sandbox): State<Sandbox>, request: Request, next: Next)
     match sandbox.faults.fate() {
         Fate::Served => next.run(request).await,
         Fate::Out(left) => {
+            sandbox.counts.refused();
             let seconds = u32::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
             Problem::unavailable("the provider is out of service", seconds).into_response()
         }
-        Fate::FailsBefore => broken(),
+        Fate::FailsBefore => broken(&sandbox),
         Fate::FailsAfter => {
             // The caller learns nothing of what was done.
             drop(next.run(request).await);
-            broken()
+            broken(&sandbox)
         }
     }
 }
 
-fn broken() -> Response {
+fn broken(sandbox: &Sandbox) -> Response {
+    sandbox.counts.error();
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
         .detail("something broke at the provider")
         .into_response()
@@ -208,6 +212,12 @@ async fn put_faults(
     tracing::info!(?faults, "faults were set");
     sandbox.faults.set(faults);
     Ok(Json(sandbox.faults.get()))
+}
+
+/// How often each fault happened since the sandbox was started.
+#[utoipa::path(get, path = "/faults/counts", responses((status = 200, body = Counted)))]
+async fn get_counts(State(sandbox): State<Sandbox>) -> Json<Counted> {
+    Json(sandbox.counts.get())
 }
 
 fn represent(charge: Charge) -> Resource<Charge> {

@@ -120,8 +120,16 @@ pub(crate) async fn take(sandbox: &Sandbox, key: &str, asked: NewCharge) -> Resu
         .faults
         .reorders()
         .then(|| settles_at + TimeDelta::milliseconds(400));
-    settlement::announce(&mut tx, &sandbox.faults, &charge, late.unwrap_or(now)).await?;
+    let twice =
+        settlement::announce(&mut tx, &sandbox.faults, &charge, late.unwrap_or(now)).await?;
     tx.commit().await?;
+    sandbox.counts.duplicated(u64::from(twice));
+    if late.is_some() {
+        sandbox.counts.reordered();
+    }
+    if rejected {
+        sandbox.counts.rejected();
+    }
     sandbox.work.notify_waiters();
     Ok(Taken::Created(charge))
 }

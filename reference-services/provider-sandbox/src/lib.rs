@@ -8,6 +8,7 @@
 //! | `GET /charges?reference=…` | the charges that their caller calls so |
 //! | `GET /ledger` | every reference, how often and for how much it was charged |
 //! | `GET /faults`, `PUT /faults` | latency, errors, outage, duplicated and reordered webhooks, rejections |
+//! | `GET /faults/counts` | how often each of them happened since the start |
 //!
 //! Charges and webhooks not yet delivered are kept in a database, so that a crash loses neither. Webhooks follow
 //! [Standard Webhooks](https://www.standardwebhooks.com/): `charge.processing`, then `charge.confirmed` or
@@ -16,6 +17,7 @@
 mod api;
 mod charge;
 mod config;
+mod counts;
 mod courier;
 mod faults;
 mod ledger;
@@ -33,6 +35,7 @@ use tokio::sync::Notify;
 pub use crate::config::Config;
 pub use crate::faults::Faults;
 
+use crate::counts::Counts;
 use crate::courier::Courier;
 use crate::faults::Injector;
 
@@ -42,6 +45,7 @@ struct Sandbox {
     config: Arc<Config>,
     database: Database,
     faults: Injector,
+    counts: Counts,
     /// Rings when there is something to settle or to deliver.
     work: Arc<Notify>,
 }
@@ -58,6 +62,7 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
         .await?;
     let sandbox = Sandbox {
         faults: Injector::new(config.seed, config.faults.clone()),
+        counts: Counts::default(),
         config: Arc::new(config),
         database: database.clone(),
         work: Arc::new(Notify::new()),
@@ -73,6 +78,7 @@ pub async fn service(config: Config, resources: &Resources) -> anyhow::Result<Se
         .link("charge", "/charges/{id}")
         .link("ledger", "/ledger{?cursor}")
         .link("faults", "/faults")
+        .link("fault-counts", "/faults/counts")
         .task("settlement", move |shutdown| {
             settlement::run(settling.clone(), shutdown)
         })

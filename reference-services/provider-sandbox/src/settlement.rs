@@ -50,6 +50,7 @@ async fn settle(sandbox: &Sandbox) -> Result<usize, Error> {
         return Ok(0);
     }
     let count = due.len();
+    let mut twice = 0;
     let mut tx = sandbox.database.begin().await?;
     for Due {
         mut charge,
@@ -66,22 +67,23 @@ async fn settle(sandbox: &Sandbox) -> Result<usize, Error> {
             .execute()
             .await?;
         if changed == 1 {
-            announce(&mut tx, &sandbox.faults, &charge, Utc::now()).await?;
+            twice += u64::from(announce(&mut tx, &sandbox.faults, &charge, Utc::now()).await?);
         }
     }
     tx.commit().await?;
+    sandbox.counts.duplicated(twice);
     sandbox.work.notify_waiters();
     Ok(count)
 }
 
-/// Puts a webhook about the charge's status in the queue; twice where the faults say so. A repetition carries the same
-/// `webhook-id`: that is how a receiver knows it.
+/// Puts a webhook about the charge's status in the queue; twice where the faults say so, and then it answers true. A
+/// repetition carries the same `webhook-id`: that is how a receiver knows it.
 pub(crate) async fn announce(
     tx: &mut Transaction,
     faults: &Injector,
     charge: &Charge,
     due_at: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let webhook_id = format!("msg_{}", Uuid::now_v7().simple());
     let body = json!({
         "type": format!("charge.{}", charge.status),
@@ -95,7 +97,8 @@ pub(crate) async fn announce(
             "reason": charge.reason,
         },
     });
-    let times: &[i64] = if faults.duplicates() { &[0, 50] } else { &[0] };
+    let twice = faults.duplicates();
+    let times: &[i64] = if twice { &[0, 50] } else { &[0] };
     for later in times {
         tx.query("INSERT INTO webhooks (id, webhook_id, charge_id, body, attempts, due_at) VALUES ($1, $2, $3, $4, 0, $5)")
             .bind(Uuid::now_v7())
@@ -106,5 +109,5 @@ pub(crate) async fn announce(
             .execute()
             .await?;
     }
-    Ok(())
+    Ok(twice)
 }

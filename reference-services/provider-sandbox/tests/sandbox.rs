@@ -358,3 +358,46 @@ fn a_secret_that_cannot_sign_is_told_before_anything_starts() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn every_fault_that_happened_is_counted() -> Result<()> {
+    let (data, webhooks) = (TempDir::new()?, receiver(204).await);
+    let sandbox = Sandbox::start(data.path(), &webhooks).await?;
+    let counts = async |fault: &str| -> Result<u64> {
+        let counts = sandbox.get("/faults/counts").await?;
+        counts[fault]
+            .as_u64()
+            .with_context(|| format!("{fault} in {counts}"))
+    };
+    let all = [
+        "errors",
+        "refused_during_outage",
+        "webhooks_duplicated",
+        "webhooks_reordered",
+        "charges_rejected",
+    ];
+    sandbox.charge("calm", &order("calm")).await?;
+    wait_for(&webhooks, |webhooks| webhooks.len() == 2).await?;
+    for fault in all {
+        ensure!(counts(fault).await? == 0, "{fault} without a cause");
+    }
+
+    let faults = json!({"duplicate_rate": 1.0, "reorder_rate": 1.0, "reject_rate": 1.0});
+    sandbox.faults(&faults).await?;
+    sandbox.charge("r", &order("r")).await?;
+    // A repetition is no other charge.
+    sandbox.charge("r", &order("r")).await?;
+    wait_for(&webhooks, |webhooks| webhooks.len() == 2 + 4).await?;
+    sandbox.faults(&json!({"error_rate": 1.0})).await?;
+    sandbox.charge("e", &order("e")).await?;
+    sandbox.faults(&json!({"outage_ms": 60_000})).await?;
+    for _ in 0..3 {
+        sandbox.charge("o", &order("o")).await?;
+    }
+    let mut counted = Vec::new();
+    for fault in all {
+        counted.push(counts(fault).await?);
+    }
+    ensure!(counted == [1, 3, 2, 1, 1], "{counted:?}");
+    Ok(())
+}

@@ -3,6 +3,7 @@
 //! Fields of events are public and structs can be written out: a producer that forgets a new field does not compile.
 
 mod currency;
+mod email;
 mod identifiers;
 mod items;
 mod money;
@@ -11,6 +12,7 @@ mod orders;
 mod payments;
 
 pub use currency::{Currency, UnknownCurrency};
+pub use email::{EmailAddress, InvalidEmailAddress};
 pub use identifiers::{CustomerId, NotificationId, OrderId, OrganizationId, PaymentId};
 pub use items::{InvalidQuantity, InvalidSku, OrderItem, Quantity, Sku};
 pub use money::{Money, MoneyError};

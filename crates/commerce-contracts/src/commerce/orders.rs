@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commerce::{
-    CustomerId, Money, OrderId, OrderItem, OrganizationId, PaymentId, PaymentMethod,
+    CustomerId, EmailAddress, Money, OrderId, OrderItem, OrganizationId, PaymentId, PaymentMethod,
 };
 
 /// Who buys, and how to reach them.
@@ -17,7 +17,7 @@ pub struct Customer {
     /// How the customer is addressed.
     pub name: String,
     /// Where the customer reads.
-    pub email: String,
+    pub email: EmailAddress,
 }
 
 /// An order exists; it is not paid, and its payment has not been asked for.

@@ -3,18 +3,20 @@
 use commerce_contracts::CloudEvent;
 use commerce_event_bus::{Message, TopicName};
 
+use super::aside::Without;
 use crate::failure::Failure;
 use crate::storage::{AssertSqlSafe, Database, Error};
 
 /// One stored event.
 pub(super) struct Entry {
     pub(super) position: i64,
+    pub(super) topic: String,
     pub(super) lane: String,
     /// An entry that cannot be read stands in its lane's way, loudly, until somebody repairs it.
     pub(super) message: Result<Message, String>,
 }
 
-/// The oldest entries, without those of some lanes.
+/// The oldest entries, without those of some topics and lanes.
 ///
 /// It always reads from the very beginning. PostgreSQL gives out positions before it commits: a
 /// position below the last one read may become visible later, and would be overtaken by its
@@ -22,27 +24,39 @@ pub(super) struct Entry {
 pub(super) async fn read(
     database: &Database,
     limit: usize,
-    without: &[&str],
+    without: &Without<'_>,
 ) -> Result<Vec<Entry>, Error> {
-    let mut sql = "SELECT position, topic, lane, event FROM outbox".to_owned();
-    if !without.is_empty() {
-        sql += " WHERE lane NOT IN ";
-        sql += &list(2, padded(without.len()));
+    let mut conditions = Vec::new();
+    let mut first = 2;
+    for (column, names) in [("topic", &without.topics), ("lane", &without.lanes)] {
+        if !names.is_empty() {
+            let places = padded(names.len());
+            conditions.push(format!("{column} NOT IN {}", list(first, places)));
+            first += places;
+        }
     }
-    sql += " ORDER BY position LIMIT $1";
+    let conditions = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}", conditions.join(" AND "))
+    };
+    let sql = format!(
+        "SELECT position, topic, lane, event FROM outbox {conditions} ORDER BY position LIMIT $1"
+    );
     let mut query = database
         .query(AssertSqlSafe(sql))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    for lane in pad(without) {
-        query = query.bind(*lane);
+    for name in pad(&without.topics).chain(pad(&without.lanes)) {
+        query = query.bind(*name);
     }
     let rows: Vec<(i64, String, String, String)> = query.fetch_all().await?;
     let entries = rows
         .into_iter()
         .map(|(position, topic, lane, event)| Entry {
             position,
-            lane,
             message: decode(&topic, &event).map_err(|error| error.reason()),
+            topic,
+            lane,
         });
     Ok(entries.collect())
 }

@@ -8,8 +8,8 @@
 //! Order is the order in which entries get their positions. Two transactions that append events of the
 //! same key must therefore not overlap: change, or lock, the row that the events are about first.
 
+mod aside;
 mod entries;
-mod lanes;
 mod lease;
 mod relay;
 mod wave;

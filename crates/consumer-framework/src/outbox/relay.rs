@@ -1,13 +1,14 @@
 //! Publishes what the outbox holds.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use commerce_event_bus::EventBus;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::aside::Aside;
 use super::entries;
-use super::lanes::Lanes;
 use super::lease::Lease;
 use super::wave;
 use crate::backoff::Backoff;
@@ -21,8 +22,8 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 /// Publishes a database's outbox to a bus: in order per topic and key, in batches, each entry
 /// deleted once the bus has confirmed it.
 ///
-/// An entry that the bus refuses holds back the later entries of its key, and no others. Several
-/// relays may run on one database, in one process or in many: one is active, the others stand by.
+/// An entry that the bus refuses holds back the later entries of its key, and no others; a topic of which
+/// the bus takes nothing for now holds back no other topic. Several relays may run on one database, in one process or in many: one is active, the others stand by.
 /// A commit in the same process (through the same [`Database`] or a clone of it) wakes the relay at
 /// once; commits elsewhere are found by looking every second.
 #[derive(Debug)]
@@ -39,12 +40,10 @@ pub struct Relay {
 
 /// What a look at the outbox came to.
 enum Round {
-    /// Something was published or put aside: look again at once.
+    /// Something was published or set aside: look again at once.
     Progress,
-    /// There is nothing to publish now.
-    Idle,
-    /// The bus takes nothing.
-    Refused,
+    /// There is nothing to publish now; what was set aside, if anything, is to be tried again then.
+    Idle { next_due: Option<Instant> },
 }
 
 impl Relay {
@@ -79,9 +78,8 @@ impl Relay {
         self
     }
 
-    /// The pauses while the bus or the database is down, and for a key whose entry is refused (from
-    /// 100 ms to 15 s; while the bus is down at most a third of the lease, which is renewed between
-    /// two tries). There is no last attempt: nothing is dropped.
+    /// The pauses for a key or a topic that is refused, which are all topics while the bus is down, and
+    /// for a database that is down (from 100 ms to 15 s). There is no last attempt: nothing is dropped.
     pub fn retry(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -162,24 +160,21 @@ impl Relay {
     /// Publishes for as long as the lease holds; `None` when it is lost.
     async fn active(&self, lease: &mut Lease, stop: &CancellationToken) -> Option<Drained> {
         let mut commits = self.database.wakes();
-        let mut lanes = Lanes::new(self.backoff);
+        let mut aside = Aside::new(self.backoff);
         let mut failures = 0;
         loop {
             // What is committed from here on is either seen by this round or wakes the next wait.
             commits.mark_unchanged();
-            match self.renew_and_round(lease, &mut lanes).await {
+            match self.renew_and_round(lease, &mut aside).await {
                 Ok(None) => return None,
                 Ok(Some(Round::Progress)) => failures = 0,
-                Ok(Some(Round::Idle)) => {
+                Ok(Some(Round::Idle { next_due })) => {
                     failures = 0;
-                    let now = Instant::now();
-                    let due = lanes.next_due(now);
-                    if stop.is_cancelled() && due.is_none() {
+                    if stop.is_cancelled() && next_due.is_none() {
                         return Some(Drained::CLEAN);
                     }
-                    let until = (now + self.poll_every)
-                        .min(due.unwrap_or(now + self.poll_every))
-                        .min(lease.renew_at());
+                    let look = Instant::now() + self.poll_every;
+                    let until = look.min(next_due.unwrap_or(look)).min(lease.renew_at());
                     if stop.is_cancelled() {
                         sleep_until(until).await;
                     } else {
@@ -189,11 +184,6 @@ impl Relay {
                             () = stop.cancelled() => {}
                         }
                     }
-                }
-                // A commit does not end this wait: it would only be refused as well.
-                Ok(Some(Round::Refused)) => {
-                    failures += 1;
-                    pause_for(self.backoff.pause(failures).min(self.lease / 3), stop).await;
                 }
                 Err(error) => {
                     failures += 1;
@@ -217,7 +207,7 @@ impl Relay {
     async fn renew_and_round(
         &self,
         lease: &mut Lease,
-        lanes: &mut Lanes,
+        aside: &mut Aside,
     ) -> Result<Option<Round>, Error> {
         if lease.renew_at() <= Instant::now() {
             lease.take().await?;
@@ -225,33 +215,39 @@ impl Relay {
         if !lease.is_held() {
             return Ok(None);
         }
-        let blocked = lanes.blocked(Instant::now());
-        let mut page = entries::read(&self.database, self.batch, &blocked).await?;
+        let now = Instant::now();
+        let mut page = entries::read(&self.database, self.batch, &aside.without(now)).await?;
         if page.is_empty() {
-            return Ok(Some(Round::Idle));
+            // As of the moment for which it was read: what came due since then was left out.
+            let next_due = aside.next_due(now);
+            return Ok(Some(Round::Idle { next_due }));
         }
-        let mut round = Round::Progress;
-        // A lease that was lost during a wave ends the page there.
-        while !page.is_empty() && lease.is_held() {
+        while !page.is_empty() {
             let wave = wave::first_of_each_lane(&mut page);
-            let outcome = wave::publish(&self.bus, wave, lease).await;
-            entries::delete(&self.database, &outcome.confirmed).await?;
-            for lane in &outcome.confirmed_lanes {
-                lanes.succeeded(lane);
-            }
-            if outcome.is_bus_down() {
-                round = Round::Refused;
-                break;
-            }
-            let now = Instant::now();
-            for (lane, _) in &outcome.refused {
-                if !lanes.failed(lane, now) {
-                    round = Round::Refused;
+            let batches: Vec<_> =
+                wave::into_batches(wave, |topic| aside.is_suspect(topic)).collect();
+            for batch in batches {
+                // A lease that was lost during a batch ends the page there.
+                if !lease.is_held() {
+                    return Ok(None);
                 }
+                let outcome = wave::publish(&self.bus, batch, lease).await;
+                let confirmed = outcome.confirmed.iter().map(|entry| entry.position);
+                entries::delete(&self.database, &confirmed.collect::<Vec<_>>()).await?;
+                let now = Instant::now();
+                aside.learn(&outcome, now);
+                let refused: HashSet<&str> = outcome
+                    .refused
+                    .iter()
+                    .map(|(entry, _)| entry.lane.as_str())
+                    .collect();
+                page.retain(|entry| {
+                    !refused.contains(entry.lane.as_str())
+                        && !aside.is_topic_waiting(&entry.topic, now)
+                });
             }
-            page.retain(|entry| outcome.refused.iter().all(|(lane, _)| *lane != entry.lane));
         }
-        Ok(Some(round))
+        Ok(Some(Round::Progress))
     }
 }
 

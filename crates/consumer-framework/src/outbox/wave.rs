@@ -1,6 +1,6 @@
 //! What is published at a time: one entry of each lane.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use commerce_event_bus::{EventBus, Message};
 use tokio::time::sleep_until;
@@ -9,20 +9,29 @@ use super::entries::Entry;
 use super::lease::Lease;
 use crate::failure::Failure;
 
-/// What came of publishing one wave.
+/// What came of publishing.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) confirmed: Vec<i64>,
-    pub(super) confirmed_lanes: Vec<String>,
-    /// The lanes whose entry was refused, and whether trying again may help.
-    pub(super) refused: Vec<(String, bool)>,
+    pub(super) confirmed: Vec<Sent>,
+    pub(super) refused: Vec<(Sent, Refusal)>,
 }
 
-impl Outcome {
-    /// Nothing was taken, and everything might be taken later: no lane is to blame.
-    pub(super) fn is_bus_down(&self) -> bool {
-        self.confirmed.is_empty() && self.refused.iter().all(|(_, retryable)| *retryable)
-    }
+/// An entry that was tried.
+pub(super) struct Sent {
+    pub(super) position: i64,
+    pub(super) topic: String,
+    pub(super) lane: String,
+}
+
+/// Why an entry was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It may be taken later, as it is.
+    Later,
+    /// The bus does not want this message.
+    Never,
+    /// It cannot be read, and never got as far as the bus.
+    Unreadable,
 }
 
 /// Takes the first entry of each lane out of the page. Two entries of a lane are never in one batch:
@@ -41,16 +50,39 @@ pub(super) fn first_of_each_lane(page: &mut Vec<Entry>) -> Vec<Entry> {
     wave
 }
 
-/// Publishes entries of different lanes, and keeps the lease meanwhile.
-pub(super) async fn publish(bus: &EventBus, wave: Vec<Entry>, lease: &mut Lease) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut sent = Vec::with_capacity(wave.len());
-    let mut messages: Vec<Message> = Vec::with_capacity(wave.len());
+/// Parts a wave into batches: topics that are `suspect` each by themselves, after all the others.
+pub(super) fn into_batches(
+    wave: Vec<Entry>,
+    suspect: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Vec<Entry>> {
+    let mut trusted = Vec::new();
+    let mut suspects: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for entry in wave {
+        if suspect(&entry.topic) {
+            suspects.entry(entry.topic.clone()).or_default().push(entry);
+        } else {
+            trusted.push(entry);
+        }
+    }
+    let batches = std::iter::once(trusted).chain(suspects.into_values());
+    batches.filter(|batch| !batch.is_empty())
+}
+
+/// Publishes entries of different lanes, and keeps the lease meanwhile.
+pub(super) async fn publish(bus: &EventBus, batch: Vec<Entry>, lease: &mut Lease) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut sent = Vec::with_capacity(batch.len());
+    let mut messages: Vec<Message> = Vec::with_capacity(batch.len());
+    for entry in batch {
+        let tried = Sent {
+            position: entry.position,
+            topic: entry.topic,
+            lane: entry.lane,
+        };
         match entry.message {
             Ok(message) => {
                 messages.push(message);
-                sent.push((entry.position, entry.lane));
+                sent.push(tried);
             }
             Err(reason) => {
                 let position = entry.position;
@@ -59,7 +91,7 @@ pub(super) async fn publish(bus: &EventBus, wave: Vec<Entry>, lease: &mut Lease)
                     reason,
                     "an outbox entry cannot be read and holds its key back"
                 );
-                outcome.refused.push((entry.lane, false));
+                outcome.refused.push((tried, Refusal::Unreadable));
             }
         }
     }
@@ -78,24 +110,22 @@ pub(super) async fn publish(bus: &EventBus, wave: Vec<Entry>, lease: &mut Lease)
     };
     let mut results = results.into_iter();
     let mut first_error = None;
-    for (position, lane) in sent {
+    for tried in sent {
         match results.next() {
-            Some(Ok(_)) => {
-                outcome.confirmed.push(position);
-                outcome.confirmed_lanes.push(lane);
-            }
+            Some(Ok(_)) => outcome.confirmed.push(tried),
             Some(Err(error)) if error.is_retryable() => {
                 first_error.get_or_insert(error);
-                outcome.refused.push((lane, true));
+                outcome.refused.push((tried, Refusal::Later));
             }
             Some(Err(error)) => {
+                let position = tried.position;
                 tracing::error!(position, %error, "an outbox entry is refused and holds its key back");
-                outcome.refused.push((lane, false));
+                outcome.refused.push((tried, Refusal::Never));
             }
-            None => outcome.refused.push((lane, true)),
+            None => outcome.refused.push((tried, Refusal::Later)),
         }
     }
-    // One line for all of them: when the bus is down they all say the same.
+    // One line for all of them: when a topic or the bus is down they all say the same.
     if let Some(error) = first_error {
         tracing::warn!(
             entries = outcome.refused.len(),
@@ -105,4 +135,31 @@ pub(super) async fn publish(bus: &EventBus, wave: Vec<Entry>, lease: &mut Lease)
         );
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suspects_are_tried_apart_and_after_the_others() {
+        let entry = |topic: &str, lane: &str| Entry {
+            position: 0,
+            topic: topic.to_owned(),
+            lane: lane.to_owned(),
+            message: Err("never sent".to_owned()),
+        };
+        let wave = vec![
+            entry("bad", "1"),
+            entry("good", "2"),
+            entry("worse", "3"),
+            entry("bad", "4"),
+            entry("fine", "5"),
+        ];
+        let batches = into_batches(wave, |topic| matches!(topic, "bad" | "worse"));
+        let lanes: Vec<Vec<String>> = batches
+            .map(|batch| batch.into_iter().map(|entry| entry.lane).collect())
+            .collect();
+        assert_eq!(lanes, [vec!["2", "5"], vec!["1", "4"], vec!["3"]]);
+    }
 }

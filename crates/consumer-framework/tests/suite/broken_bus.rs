@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use commerce_event_bus::{
     Accepted, Backend, Decorator, Error, ErrorKind, EventBus, Feed, Incoming, Message,
-    PublishError, Receipt, Settlement, Settler, Subscription,
+    PublishError, Receipt, Settlement, Settler, Subscription, TopicName,
 };
 
 /// What happens to the next published messages, one entry per message; when the list is at its end
@@ -29,6 +29,7 @@ pub(crate) struct BrokenBus {
     inner: EventBus,
     script: Mutex<VecDeque<Fate>>,
     rule: Mutex<Option<Box<Script>>>,
+    poison: Mutex<Option<TopicName>>,
     settle_failures: Arc<Mutex<u32>>,
     receive_failures: Arc<Mutex<VecDeque<ErrorKind>>>,
     published: Mutex<Vec<(Message, Fate)>>,
@@ -41,6 +42,7 @@ impl BrokenBus {
             inner: EventBus::memory(),
             script: Mutex::default(),
             rule: Mutex::default(),
+            poison: Mutex::default(),
             settle_failures: Arc::default(),
             receive_failures: Arc::default(),
             published: Mutex::default(),
@@ -56,6 +58,11 @@ impl BrokenBus {
     /// Decides by the message; `None` accepts again.
     pub(crate) fn rule(&self, rule: Option<Box<Script>>) {
         *self.rule.lock().unwrap() = rule;
+    }
+
+    /// A batch with a message of this topic in it is refused as a whole.
+    pub(crate) fn poison(&self, topic: Option<TopicName>) {
+        *self.poison.lock().unwrap() = topic;
     }
 
     pub(crate) fn fail_settling(&self, times: u32) {
@@ -115,9 +122,17 @@ impl Decorator for BrokenBus {
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
         self.batches.lock().unwrap().push(messages.len());
+        let poison = self.poison.lock().unwrap().clone();
+        let poisoned = messages
+            .iter()
+            .any(|message| poison.as_ref() == Some(message.topic()));
         let mut results = Vec::new();
         for message in messages {
-            let fate = self.fate_of(&message);
+            let fate = if poisoned {
+                Fate::Unavailable
+            } else {
+                self.fate_of(&message)
+            };
             self.published.lock().unwrap().push((message.clone(), fate));
             let error = |kind| Error::new(kind, "publish", "broken on purpose");
             results.push(match fate {

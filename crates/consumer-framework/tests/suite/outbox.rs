@@ -23,6 +23,17 @@ async fn append(db: &Database, item: &str, number: u32) {
     tx.commit().await.unwrap();
 }
 
+/// Stores events of items in one transaction, on a topic of their own.
+async fn append_to(db: &Database, name: &str, events: impl IntoIterator<Item = (String, u32)>) {
+    let mut tx = db.begin().await.unwrap();
+    for (item, number) in events {
+        let message = Message::of(&sold(&item, number)).unwrap();
+        let message = message.with_topic(topic(name));
+        outbox::append(&mut tx, &message).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
 fn quick(db: &Database, bus: &EventBus) -> Relay {
     let backoff = Backoff::exponential(Duration::from_millis(2), Duration::from_millis(20));
     Relay::new(db.clone(), bus.clone()).retry(backoff)
@@ -115,6 +126,50 @@ on_each_database! {
         broken.rule(None);
         until("the key goes on", async || empty(&db).await).await;
         assert_eq!(by_item(&broken.accepted())["bad"], [0, 1, 2, 3]);
+        assert!(relay.stop().await);
+    }
+
+    async fn a_refused_topic_holds_no_other_back(place: &Place) {
+        let db = place.open().await;
+        let (bus, broken) = BrokenBus::new();
+        let early = |message: &Message| message.topic() == &topic("early");
+        broken.rule(Some(Box::new(move |message| {
+            if early(message) { Fate::Unavailable } else { Fate::Accepted }
+        })));
+        // More refused keys than are read at a time, older than everything else.
+        append_to(&db, "early", (0..40).map(|number| (format!("early-{number}"), 0))).await;
+        append_to(&db, "early", (0..40).map(|number| (format!("early-{number}"), 1))).await;
+        append_to(&db, "fine", (0..3).map(|number| ("fine".to_owned(), number))).await;
+        let backoff = Backoff::exponential(Duration::from_millis(20), Duration::from_secs(10));
+        let relay = start(quick(&db, &bus).retry(backoff).batch(16));
+        until("the other topic went on", async || outbox::backlog(&db).await.unwrap().waiting == 80).await;
+        append_to(&db, "fine", [("fine".to_owned(), 3)]).await;
+        until("and still does", async || outbox::backlog(&db).await.unwrap().waiting == 80).await;
+        assert_eq!(by_item(&broken.accepted()), BTreeMap::from([("fine".to_owned(), vec![0, 1, 2, 3])]));
+        // It is asked less and less often: 20 + 40 + 80 + 160 ms at least lie before the fifth time.
+        let tries = broken.tried().iter().filter(|(message, _)| early(message)).count();
+        assert!(tries <= 5 * 16, "{tries} tries");
+        broken.rule(None);
+        until("the topic goes on", async || empty(&db).await).await;
+        let accepted = by_item(&broken.accepted());
+        assert_eq!(accepted.len(), 41);
+        assert!(accepted.iter().all(|(item, numbers)| item == "fine" || numbers == &[0, 1]), "{accepted:?}");
+        assert!(relay.stop().await);
+    }
+
+    async fn a_topic_that_spoils_its_batch_is_tried_apart(place: &Place) {
+        let db = place.open().await;
+        let (bus, broken) = BrokenBus::new();
+        broken.poison(Some(topic("spoilt")));
+        for number in 0..30 {
+            append_to(&db, "spoilt", [(format!("spoilt-{number}"), number)]).await;
+            append_to(&db, "fine", [(format!("fine-{number}"), number)]).await;
+        }
+        let relay = start(quick(&db, &bus));
+        until("the other topic goes on", async || outbox::backlog(&db).await.unwrap().waiting == 30).await;
+        assert!(by_item(&broken.accepted()).keys().all(|item| item.starts_with("fine")));
+        broken.poison(None);
+        until("all is published", async || empty(&db).await).await;
         assert!(relay.stop().await);
     }
 

@@ -166,7 +166,7 @@ impl Publisher {
                      say with unrouted_ok={topic} in the URL that nobody needs it",
                     topic = message.topic
                 );
-                let error = Error::new(ErrorKind::Unavailable, "publish", problem);
+                let error = Error::new(ErrorKind::NoSubscription, "publish", problem);
                 Err(PublishError::failed(message, error))
             }
             Verdict::Failed(trouble) => {

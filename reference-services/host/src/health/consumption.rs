@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commerce_consumer_framework::Stats;
 use commerce_event_bus::{Backlog, EventBus, SubscriptionName, TopicName};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// One consumer, across its restarts.
@@ -14,6 +15,7 @@ pub(crate) struct Consumption {
     name: String,
     topics: Vec<TopicName>,
     latest: Mutex<Latest>,
+    abort: Notify,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ impl Consumption {
             name: name.to_owned(),
             topics,
             latest: Mutex::new(latest),
+            abort: Notify::new(),
         })
     }
 
@@ -53,6 +56,16 @@ impl Consumption {
         let mut latest = self.latest();
         latest.stats = stats;
         latest.moved_at = Instant::now();
+    }
+
+    /// Ends the run of the consumer that runs now, if one does.
+    pub(crate) fn abort(&self) {
+        self.abort.notify_waiters();
+    }
+
+    /// Waits until somebody wants the consumer's end.
+    pub(crate) async fn aborted(&self) {
+        self.abort.notified().await;
     }
 
     pub(crate) fn backlog(&self) -> BTreeMap<TopicName, Backlog> {

@@ -1,10 +1,15 @@
 //! Events become e-mails: once, on every bus and database.
 
+use std::time::{Duration, Instant};
+
+use commerce_consumer_framework::outbox;
 use commerce_contracts::commerce::{OrderId, OrganizationId, Outcome};
-use commerce_event_bus::{SubscriptionName, TopicName};
+use commerce_contracts::{CloudEvent, Event as _};
+use commerce_event_bus::{Message, SubscriptionName, TopicName};
+use commerce_host::Drained;
 use commerce_host::testing::{Scratch, server};
 
-use crate::shop::{Shop, announced, cancelled, message, pending, received, until};
+use crate::shop::{PATIENCE, Shop, cancelled, hear, message, pending, received, until, witness};
 
 #[tokio::test]
 async fn once_on_memory_and_sqlite() {
@@ -42,8 +47,34 @@ async fn once_on_rabbitmq() {
     each_outcome_is_told_once(Scratch::sqlite().unwrap(), &bus).await;
 }
 
+/// Notifications by themselves, as a team may run them: nobody subscribes to what they announce.
+#[tokio::test]
+async fn an_announcement_that_nobody_hears_does_not_stay_in_the_outbox_on_rabbitmq() {
+    let Some(bus) = server("AMQP_URL") else {
+        return;
+    };
+    let shop = Shop::start(Scratch::sqlite().unwrap(), &bus, None).await;
+    for _ in 0..3 {
+        let event = received(OrganizationId::new(), OrderId::new());
+        shop.publish(message(&event)).await;
+    }
+    shop.settled(3).await;
+    assert_eq!(shop.mails().len(), 3);
+    let database = shop.running.resources().database("notifications").await;
+    let database = database.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while outbox::backlog(&database).await.unwrap().waiting > 0 {
+        assert!(Instant::now() < deadline, "the outbox is never empty");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(shop.running.shutdown().await, Drained::Clean);
+    shop.scratch.remove().await.unwrap();
+}
+
 async fn each_outcome_is_told_once(scratch: Scratch, bus: &str) {
     let shop = Shop::start(scratch, bus, None).await;
+    // Before anything is announced: what nobody hears, RabbitMQ does not keep.
+    let witness = witness(&shop.bus).await;
     let (organization, order) = (OrganizationId::new(), OrderId::new());
     let first = message(&pending(organization, order, 1));
     for message in [
@@ -60,7 +91,7 @@ async fn each_outcome_is_told_once(scratch: Scratch, bus: &str) {
     }
     shop.settled(7).await;
 
-    let announced = announced(&shop.bus, 4).await;
+    let announced = hear(witness, 4).await;
     let of_order: Vec<_> = announced
         .iter()
         .filter(|(event, _)| event.order_id == order)
@@ -104,20 +135,23 @@ async fn each_outcome_is_told_once(scratch: Scratch, bus: &str) {
 async fn an_address_that_cannot_be_is_put_aside_and_delays_nobody() {
     let shop = Shop::embedded().await;
     let (organization, order) = (OrganizationId::new(), OrderId::new());
-    let mut unreachable = pending(organization, order, 1);
-    unreachable.customer.email = "nowhere".to_owned();
-    shop.publish(message(&unreachable)).await;
+    // From a producer that does not keep to the contract.
+    let mut unreachable: serde_json::Value =
+        serde_json::from_slice(&pending(organization, order, 1).event().unwrap().to_json())
+            .unwrap();
+    unreachable["data"]["customer"]["email"] = "ana..b@nowhere.example".into();
+    let unreachable = CloudEvent::from_json(unreachable.to_string().as_bytes()).unwrap();
+    let orders = TopicName::new("orders").unwrap();
+    shop.publish(Message::new(orders.clone(), unreachable))
+        .await;
     shop.publish(message(&received(organization, order))).await;
     shop.settled(2).await;
     assert_eq!(shop.mails().len(), 1);
-    let (orders, name) = (
-        TopicName::new("orders").unwrap(),
-        SubscriptionName::new("notifications").unwrap(),
-    );
+    let name = SubscriptionName::new("notifications").unwrap();
     let letters = shop.bus.dead_letters(&orders, &name, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert!(
-        letters[0].reason().contains("mail address"),
+        letters[0].reason().contains("/customer/email"),
         "{}",
         letters[0].reason()
     );
@@ -126,12 +160,9 @@ async fn an_address_that_cannot_be_is_put_aside_and_delays_nobody() {
 #[tokio::test]
 async fn events_that_are_no_news_are_passed_over() {
     let shop = Shop::embedded().await;
-    let event = commerce_contracts::CloudEvent::new("/orders", "orders.order.created.v1").unwrap();
-    shop.publish(commerce_event_bus::Message::new(
-        TopicName::new("orders").unwrap(),
-        event,
-    ))
-    .await;
+    let event = CloudEvent::new("/orders", "orders.order.created.v1").unwrap();
+    shop.publish(Message::new(TopicName::new("orders").unwrap(), event))
+        .await;
     shop.settled(1).await;
     assert!(shop.mails().is_empty());
 }

@@ -10,7 +10,9 @@ use commerce_contracts::commerce::{
     Currency, Customer, CustomerId, CustomerNotified, Money, OrderCancelled, OrderId,
     OrderPaymentPending, OrderReceived, OrganizationId, PaymentId,
 };
-use commerce_event_bus::{EventBus, Message, Subscription, SubscriptionName, TopicName};
+use commerce_event_bus::{
+    EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+};
 use commerce_host::testing::{Scratch, Tokens, resources};
 use commerce_host::{Host, Running};
 use commerce_notifications::{Config, TransportUrl};
@@ -108,7 +110,7 @@ pub(crate) fn customer() -> Customer {
     Customer {
         customer_id: CustomerId::new(),
         name: "João da Silva".to_owned(),
-        email: "joao@cliente.example".to_owned(),
+        email: "joao@cliente.example".parse().unwrap(),
     }
 }
 
@@ -156,19 +158,31 @@ pub(crate) fn message<E: Event>(event: &E) -> Message {
     Message::of(event).unwrap()
 }
 
-/// What the service announces, each with the id of the event that caused it.
-///
-/// An outbox publishes at least once: the same event again, with the same id, is no other announcement.
+/// Listens to what the service announces.
+pub(crate) async fn witness(bus: &EventBus) -> Subscriber {
+    let topic = TopicName::new("notifications").unwrap();
+    let name = SubscriptionName::new(format!("witness-{}", uuid::Uuid::now_v7().simple())).unwrap();
+    bus.subscribe(Subscription::new(topic, name)).await.unwrap()
+}
+
+/// What the service announced, on a bus that keeps it for a witness who comes late.
 pub(crate) async fn announced(
     bus: &EventBus,
     count: usize,
 ) -> Vec<(CustomerNotified, Option<String>)> {
-    let topic = TopicName::new("notifications").unwrap();
-    let name = SubscriptionName::new(format!("witness-{}", uuid::Uuid::now_v7().simple())).unwrap();
-    let mut subscriber = bus.subscribe(Subscription::new(topic, name)).await.unwrap();
+    hear(witness(bus).await, count).await
+}
+
+/// What the witness hears, each with the id of the event that caused it.
+///
+/// An outbox publishes at least once: the same event again, with the same id, is no other announcement.
+pub(crate) async fn hear(
+    mut witness: Subscriber,
+    count: usize,
+) -> Vec<(CustomerNotified, Option<String>)> {
     let (mut announced, mut seen) = (Vec::new(), HashSet::new());
     while announced.len() < count {
-        let delivery = tokio::time::timeout(PATIENCE, subscriber.next())
+        let delivery = tokio::time::timeout(PATIENCE, witness.next())
             .await
             .expect("an announcement")
             .unwrap()

@@ -1,7 +1,7 @@
 //! The body of `POST /orders`: what is wrong with it is told all at once, each at its place.
 
 use commerce_contracts::commerce::{
-    Currency, Customer, Money, OrderId, OrderItem, OrganizationId, Quantity, Sku,
+    Currency, Customer, EmailAddress, Money, OrderId, OrderItem, OrganizationId, Quantity, Sku,
 };
 use commerce_host::Problem;
 use serde::{Deserialize, Serialize};
@@ -42,8 +42,8 @@ pub(super) struct Buyer {
     customer_id: Uuid,
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// Where the customer is told what becomes of the order.
-    #[schema(min_length = 3, max_length = 254)]
+    /// Where the customer is told what becomes of the order: `name@domain` in ASCII.
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: String,
 }
 
@@ -99,7 +99,9 @@ impl NewOrder {
             check_payment("/payment", *payment, &mut mistakes);
         }
         let items: Option<Vec<OrderItem>> = items.into_iter().collect();
-        let (Some(freight), Some(items), true) = (freight, items, mistakes.0.is_empty()) else {
+        let (Some(customer), Some(freight), Some(items), true) =
+            (customer, freight, items, mistakes.0.is_empty())
+        else {
             return Err(mistakes.into_problem());
         };
         let Some(total) = total(&items, freight) else {
@@ -136,19 +138,15 @@ fn total(items: &[OrderItem], freight: Money) -> Option<Money> {
 }
 
 impl Buyer {
-    fn accept(self, mistakes: &mut Mistakes) -> Customer {
+    fn accept(self, mistakes: &mut Mistakes) -> Option<Customer> {
         mistakes.text("/customer/name", &self.name, 200);
-        if !is_address(&self.email) {
-            mistakes.add(
-                "/customer/email",
-                "not an e-mail address such as ana@shop.example".to_owned(),
-            );
-        }
-        Customer {
+        let email = self.email.parse::<EmailAddress>();
+        let email = email.map_err(|error| mistakes.add("/customer/email", error.to_string()));
+        Some(Customer {
             customer_id: self.customer_id.into(),
             name: self.name,
-            email: self.email,
-        }
+            email: email.ok()?,
+        })
     }
 }
 
@@ -207,19 +205,6 @@ pub(super) fn check_payment(pointer: &str, payment: Payment, mistakes: &mut Mist
             "from 1, for at once, to 99".to_owned(),
         );
     }
-}
-
-/// A deliverable form, no more: whether somebody reads there only a message tells.
-fn is_address(text: &str) -> bool {
-    let printable = text
-        .chars()
-        .all(|character| !character.is_control() && !character.is_whitespace());
-    let parts = text.rsplit_once('@');
-    printable
-        && text.len() <= 254
-        && parts.is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !local.contains('@')
-        })
 }
 
 /// What is wrong, each with its JSON pointer.

@@ -114,7 +114,7 @@ async fn every_mistake_is_told_at_once() {
     let mut body = new_order(Uuid::now_v7());
     body["reference"] = json!("");
     body["customer"]["name"] = json!("Ana\r\nBcc: everybody@shop.example");
-    body["customer"]["email"] = json!("ana at shop");
+    body["customer"]["email"] = json!("ana..b@shop.example");
     body["items"] = json!([
         { "sku": " ", "name": "", "quantity": 0, "unit_price": { "amount_minor": -1, "currency": "USD" } },
         { "sku": "LAMP-1", "name": "Lamp", "quantity": 1, "unit_price": { "amount_minor": 1, "currency": "R$" } },

@@ -105,7 +105,9 @@ async fn hear(
             "this is not the charge of the payment it refers to",
         )),
         // A contradiction does not become true by repetition: it is logged, and the webhook is done with.
-        Heard::Settled(_) | Heard::Absorbed | Heard::Contradicted => Ok(StatusCode::NO_CONTENT),
+        Heard::Settled(_) | Heard::Noted | Heard::Absorbed | Heard::Contradicted => {
+            Ok(StatusCode::NO_CONTENT)
+        }
     }
 }
 

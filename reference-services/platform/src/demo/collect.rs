@@ -1,15 +1,15 @@
 //! Asks the services, the provider and the mailbox what they know when all is settled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Context as _;
 use commerce_resilient_client::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::invariants::{OrderSeen, PaymentSeen};
+use super::invariants::{LedgerEntry, MailSeen, OrderSeen, PaymentSeen};
+use super::mailbox;
 
 /// Entries asked for on one page.
 const PAGE: u32 = 200;
@@ -31,27 +31,31 @@ struct Order {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields are named as the API names them"
+)]
 struct Payment {
+    payment_id: Uuid,
     order_id: Uuid,
     status: String,
     amount: Amount,
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields are named as the API names them"
+)]
 struct Notification {
     notification_id: Uuid,
     order_id: Uuid,
+    outcome: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct Ledger {
     entries: Vec<LedgerEntry>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct LedgerEntry {
-    reference: String,
-    confirmed_minor: i64,
 }
 
 /// A page of which only the links and the embedded resources matter.
@@ -77,6 +81,7 @@ pub(crate) async fn payments(shop: &Client) -> anyhow::Result<Vec<PaymentSeen>> 
     Ok(payments
         .into_iter()
         .map(|payment| PaymentSeen {
+            payment_id: payment.payment_id,
             order_id: payment.order_id,
             status: payment.status,
             amount: payment.amount.amount_minor,
@@ -95,19 +100,14 @@ pub(crate) async fn any_in_state(shop: &Client, state: &str) -> anyhow::Result<b
     Ok(!page.embedded::<Order>("orders")?.is_empty())
 }
 
-/// What the provider charged, by reference.
-pub(crate) async fn charged(provider: &Client) -> anyhow::Result<BTreeMap<String, i64>> {
-    let mut charged = BTreeMap::new();
+/// What the provider was asked to charge, and charged.
+pub(crate) async fn ledger(provider: &Client) -> anyhow::Result<Vec<LedgerEntry>> {
+    let mut entries = Vec::new();
     let mut page: Resource<Ledger> = provider.follow("ledger").get().await?;
     loop {
-        charged.extend(
-            page.data()
-                .entries
-                .iter()
-                .map(|entry| (entry.reference.clone(), entry.confirmed_minor)),
-        );
+        entries.extend(page.data().entries.iter().cloned());
         if page.link("next").is_none() {
-            return Ok(charged);
+            return Ok(entries);
         }
         page = page.follow("next").get().await?;
     }
@@ -129,67 +129,22 @@ async fn embedded<T: DeserializeOwned>(shop: &Client, relation: &str) -> anyhow:
     }
 }
 
-/// Messages that customers received, by order: those in the mailbox, told apart by the notifications they belong to.
-/// Messages that belong to none are counted under the nil order, which is no order.
-pub(crate) async fn told(shop: &Client, mailbox: &Path) -> anyhow::Result<HashMap<Uuid, usize>> {
+/// Messages that customers received: those in the mailbox, with what their notifications say.
+pub(crate) async fn mails(shop: &Client, mailbox: &Path) -> anyhow::Result<Vec<MailSeen>> {
     let notifications: Vec<Notification> = embedded(shop, "notifications").await?;
-    let order_of: HashMap<Uuid, Uuid> = notifications
-        .into_iter()
-        .map(|notification| (notification.notification_id, notification.order_id))
-        .collect();
-    let mut told = HashMap::new();
-    for notification_id in messages(mailbox).await? {
-        let order_id = order_of.get(&notification_id).copied().unwrap_or_default();
-        *told.entry(order_id).or_default() += 1;
+    let mut known: HashMap<Uuid, Notification> = HashMap::new();
+    for notification in notifications {
+        known.insert(notification.notification_id, notification);
     }
-    Ok(told)
-}
-
-/// The notification of every message in the mailbox, from its `Message-ID`.
-pub(crate) async fn messages(mailbox: &Path) -> anyhow::Result<Vec<Uuid>> {
-    match tokio::fs::read(mailbox).await {
-        Ok(text) => Ok(message_ids(&String::from_utf8_lossy(&text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", mailbox.display())),
-    }
-}
-
-fn message_ids(mbox: &str) -> Vec<Uuid> {
-    let mut ids = Vec::new();
-    let mut in_headers = false;
-    for line in mbox.lines() {
-        if line.starts_with("From ") {
-            in_headers = true;
-        } else if line.trim_end().is_empty() {
-            in_headers = false;
-        } else if in_headers
-            && let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("message-id")
-        {
-            let id = value
-                .trim()
-                .trim_start_matches('<')
-                .split('@')
-                .next()
-                .unwrap_or_default();
-            ids.push(Uuid::parse_str(id).unwrap_or_default());
-        }
-    }
-    ids
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::message_ids;
-
-    #[test]
-    fn messages_are_known_by_their_header_alone() {
-        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mbox = format!(
-            "From a@b Thu Jan  1\nSubject: paid\nMessage-ID: <{first}@loja.example>\n\nMessage-ID: <{second}@loja.example>\n>From here\n\nFrom a@b Thu Jan  1\nmessage-id: <{first}@loja.example>\n\nbody\n"
-        );
-        assert_eq!(message_ids(&mbox), [first, first]);
-    }
+    let mails = mailbox::read(mailbox).await?.into_iter();
+    Ok(mails
+        .map(|mail| {
+            let notification = known.get(&mail.notification_id);
+            MailSeen {
+                order_id: notification.map(|notification| notification.order_id),
+                outcome: notification.map_or_else(String::new, |known| known.outcome.clone()),
+                recipient: mail.recipient,
+            }
+        })
+        .collect())
 }

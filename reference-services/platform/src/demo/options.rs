@@ -12,22 +12,17 @@ pub struct DemoOptions {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// How many orders of the built-in sample.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 300,
-        conflicts_with = "olist"
-    )]
-    pub orders: usize,
+    /// How many orders of the built-in sample; 300 by default.
+    #[arg(long, value_name = "N", conflicts_with = "olist")]
+    pub orders: Option<usize>,
 
     /// Orders from a folder in the CSV layout of the Olist dataset, instead of the sample.
     #[arg(long, value_name = "DIR")]
     pub olist: Option<PathBuf>,
 
-    /// Duplicates, reordering, a provider outage, a crashed consumer, rejected payments.
-    #[arg(long, value_name = "on|off", default_value = "on", default_missing_value = "on", num_args = 0..=1, value_parser = on_or_off, action = clap::ArgAction::Set)]
-    pub faults: bool,
+    /// Duplicates, reordering, a provider outage, a crashed consumer, rejected payments; on by default.
+    #[arg(long, value_name = "on|off", default_missing_value = "on", num_args = 0..=1, value_parser = on_or_off)]
+    pub faults: Option<bool>,
 
     /// `sqlite:FILE`, `memory:`, `kafka://HOST:PORT`, `amqp://USER:PASSWORD@HOST:PORT/VHOST`; a file in the data folder by default.
     #[arg(long, value_name = "URL")]
@@ -41,9 +36,13 @@ pub struct DemoOptions {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub kill_after: Option<Duration>,
 
-    /// Continues the demo that was killed in `--data DIR`.
+    /// Continues the demo that was killed in `--data DIR`, with what it began with.
     #[arg(long, requires = "data")]
     pub resume: bool,
+
+    /// Keeps what a sound run would remove: the temporary folder, the schemas in PostgreSQL. With `--data` all is kept.
+    #[arg(long)]
+    pub keep: bool,
 
     /// Prints the report as one JSON object on standard output.
     #[arg(long)]

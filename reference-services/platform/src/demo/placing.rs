@@ -1,12 +1,13 @@
 //! Places orders through the public API, the way a shop would: by following links.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use commerce_resilient_client::{Client, Resource};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::orders::{Intent, OrderDraft};
 use super::progress::Progress;
@@ -21,9 +22,15 @@ struct Order {
 
 /// Places every order and brings it on its way. An order placed before is left as it is and only brought on its way.
 /// Returns how many had been placed before.
-pub(crate) async fn place_all(shop: &Client, orders: &[OrderDraft]) -> anyhow::Result<u64> {
+///
+/// `placed` says how many are on their way.
+pub(crate) async fn place_all(
+    shop: &Client,
+    orders: &[OrderDraft],
+    placed: &watch::Sender<usize>,
+) -> anyhow::Result<u64> {
     let progress = Progress::begin("placing orders", orders.len());
-    let (done, again) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let again = AtomicU64::new(0);
     stream::iter(orders)
         .map(|draft| async {
             let placed_before = place(shop, draft).await.with_context(|| {
@@ -33,7 +40,8 @@ pub(crate) async fn place_all(shop: &Client, orders: &[OrderDraft]) -> anyhow::R
                 )
             })?;
             again.fetch_add(u64::from(placed_before), Ordering::Relaxed);
-            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
+            placed.send_modify(|placed| *placed += 1);
+            progress.at(*placed.borrow(), "");
             anyhow::Ok(())
         })
         .buffer_unordered(AT_ONCE)

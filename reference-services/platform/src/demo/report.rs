@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::faults::Thrown;
 use super::invariants::{PaymentSeen, Violation};
 use super::orders::olist::RejectedRow;
 use super::timeline::Timeline;
@@ -36,14 +37,12 @@ pub(crate) struct Report {
     /// From the order's creation to its payment.
     pub(crate) latency_ms: Latency,
     /// What was thrown at it.
-    #[serde(skip)]
-    pub(crate) faults: Vec<String>,
+    pub(crate) faults: Option<Thrown>,
     /// The story of one order.
     #[serde(skip)]
     pub(crate) timeline: Option<Timeline>,
-    /// Where the mailbox and the databases are, when they outlive the demo.
-    #[serde(skip)]
-    pub(crate) left_behind: Option<String>,
+    /// What outlives the demo, and where it is.
+    pub(crate) left_behind: Vec<String>,
 }
 
 /// Payments by state.
@@ -135,15 +134,10 @@ impl Display for Report {
             paid.pending
         )?;
         writeln!(f, "customers told       {}", self.notifications)?;
-        writeln!(
-            f,
-            "faults               {}",
-            if self.faults.is_empty() {
-                "none".into()
-            } else {
-                self.faults.join("; ")
-            }
-        )?;
+        match &self.faults {
+            Some(thrown) => writeln!(f, "faults               {thrown}")?,
+            None => writeln!(f, "faults               none")?,
+        }
         writeln!(f, "duplicates absorbed  {}", self.duplicates_absorbed)?;
         writeln!(f, "retries              {}", self.retries)?;
         writeln!(
@@ -161,8 +155,8 @@ impl Display for Report {
                 row.file, row.line, row.reason
             )?;
         }
-        if let Some(place) = &self.left_behind {
-            writeln!(f, "kept in              {place}")?;
+        for left in &self.left_behind {
+            writeln!(f, "left behind          {left}")?;
         }
         for violation in &self.violations {
             writeln!(f, "VIOLATED             {violation}")?;
@@ -170,7 +164,7 @@ impl Display for Report {
         if self.is_sound() {
             write!(
                 f,
-                "every order settled, paid to the cent, each customer told exactly once, nothing lost"
+                "every order settled, paid to the cent, prepared once, each customer told exactly once, nothing lost"
             )
         } else {
             write!(

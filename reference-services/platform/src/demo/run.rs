@@ -1,7 +1,6 @@
 //! What one run of the demo is, written down so that a killed one can be resumed.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -11,6 +10,8 @@ use uuid::Uuid;
 use super::options::DemoOptions;
 
 const FILE: &str = "demo.json";
+/// Orders of the built-in sample; with so many, every kind of fault is sure to hit.
+pub(crate) const FULL_SIZE: usize = 300;
 
 /// One run of the demo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,8 +26,6 @@ pub(crate) struct Run {
     pub(crate) bus: Option<String>,
     /// The databases, when they are not files in the data folder.
     pub(crate) store: Option<String>,
-    /// Ports of the platform and of the provider: they stay, because webhooks and tokens name them.
-    pub(crate) ports: (u16, u16),
     /// Secrets of this run.
     pub(crate) secrets: Secrets,
     /// The shop that places the orders, once it is registered.
@@ -34,7 +33,7 @@ pub(crate) struct Run {
 }
 
 /// Where the orders come from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Source {
     /// The built-in sample, so many.
@@ -88,8 +87,10 @@ impl Run {
             (true, true) => {
                 let text =
                     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                serde_json::from_slice(&text)
-                    .with_context(|| format!("{} is no run of the demo", path.display()))
+                let run: Self = serde_json::from_slice(&text)
+                    .with_context(|| format!("{} is no run of the demo", path.display()))?;
+                run.check_resumption(options)?;
+                Ok(run)
             }
             (true, false) => bail!(
                 "nothing to resume: {} does not exist; run the demo once without --resume",
@@ -108,31 +109,18 @@ impl Run {
     }
 
     fn begin(options: &DemoOptions) -> anyhow::Result<Self> {
-        let forgetful = options
-            .bus
-            .as_deref()
-            .is_some_and(|bus| bus.starts_with("memory:"));
-        if forgetful && options.kill_after.is_some() {
+        if forgets(options.bus.as_deref()) && options.kill_after.is_some() {
             bail!(
                 "--kill-after needs a bus that survives the process: the memory bus forgets what was published; leave --bus out, or take sqlite:, kafka:// or amqp://"
             );
         }
-        let source = match &options.olist {
-            Some(folder) => Source::Olist(
-                folder
-                    .canonicalize()
-                    .with_context(|| format!("cannot find {}", folder.display()))?,
-            ),
-            None => Source::Sample(options.orders),
-        };
         let secret = || Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string();
         Ok(Self {
             id: Uuid::new_v4(),
-            source,
-            faults: options.faults,
+            source: source(options)?,
+            faults: options.faults.unwrap_or(true),
             bus: options.bus.clone(),
             store: options.store.clone(),
-            ports: free_ports()?,
             secrets: Secrets {
                 administrator: secret(),
                 provider_api_key: secret(),
@@ -140,6 +128,42 @@ impl Run {
             },
             shop: None,
         })
+    }
+
+    /// Refuses options that say otherwise than the run began, rather than to ignore them.
+    fn check_resumption(&self, options: &DemoOptions) -> anyhow::Result<()> {
+        if forgets(self.bus.as_deref()) {
+            bail!(
+                "this run was on the memory bus, which has forgotten what was published; begin anew, in another folder"
+            );
+        }
+        let source_differs = (options.olist.is_some() || options.orders.is_some())
+            && source(options)? != self.source;
+        // Never the values: they may hold passwords.
+        let differences = [
+            ("--bus", options.bus.is_some() && options.bus != self.bus),
+            (
+                "--store",
+                options.store.is_some() && options.store != self.store,
+            ),
+            (
+                "--faults",
+                options.faults.is_some_and(|faults| faults != self.faults),
+            ),
+            ("--olist", options.olist.is_some() && source_differs),
+            ("--orders", options.orders.is_some() && source_differs),
+        ];
+        let differ: Vec<_> = differences
+            .into_iter()
+            .filter_map(|(option, differs)| differs.then_some(option))
+            .collect();
+        if !differ.is_empty() {
+            bail!(
+                "the run began with another {}; leave it out, for a run is resumed as it began",
+                differ.join(" and ")
+            );
+        }
+        Ok(())
     }
 
     /// Writes the run down, whole or not at all.
@@ -158,11 +182,85 @@ impl Run {
     }
 }
 
-/// Two ports that were free a moment ago.
-fn free_ports() -> anyhow::Result<(u16, u16)> {
-    let (first, second) = (
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    );
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+/// Whether a bus ends with its process.
+fn forgets(bus: Option<&str>) -> bool {
+    bus.is_some_and(|bus| bus.starts_with("memory:"))
+}
+
+/// The orders that the options ask for.
+fn source(options: &DemoOptions) -> anyhow::Result<Source> {
+    match &options.olist {
+        Some(folder) => {
+            Ok(Source::Olist(folder.canonicalize().with_context(|| {
+                format!("cannot find {}", folder.display())
+            })?))
+        }
+        None => Ok(Source::Sample(options.orders.unwrap_or(FULL_SIZE))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: DemoOptions,
+    }
+
+    fn options(line: &[&str]) -> DemoOptions {
+        let line = std::iter::once("demo").chain(line.iter().copied());
+        Line::parse_from(line).options
+    }
+
+    fn resume(began: &[&str], resumed: &[&str]) -> Result<Run, String> {
+        let folder = tempfile::tempdir().unwrap();
+        Run::open(&options(began), folder.path()).unwrap();
+        let data = folder.path().display().to_string();
+        let mut line = vec!["--resume", "--data", &data];
+        line.extend(resumed);
+        Run::open(&options(&line), folder.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_run_is_resumed_as_it_began() {
+        let began = ["--orders", "7", "--bus", "kafka://h:1", "--faults", "off"];
+        let run = resume(&began, &[]).unwrap();
+        assert_eq!((run.source, run.faults), (Source::Sample(7), false));
+        assert_eq!(run.bus.as_deref(), Some("kafka://h:1"));
+        // Saying the same again is no contradiction.
+        resume(&began, &began).unwrap();
+        resume(&[], &["--orders", "300", "--faults", "on"]).unwrap();
+    }
+
+    #[test]
+    fn a_contradiction_to_what_it_began_with_is_refused() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        for (began, resumed, told) in [
+            (&[][..], &["--bus", "amqp://me:secret@h"][..], "--bus"),
+            (
+                &["--bus", "kafka://h:1"],
+                &["--bus", "kafka://h:2"],
+                "--bus",
+            ),
+            (&[], &["--store", "postgres://me:secret@h/d"], "--store"),
+            (&[], &["--faults", "off"], "--faults"),
+            (&[], &["--orders", "299"], "--orders"),
+            (&[], &["--olist", here], "--olist"),
+            (&["--olist", here], &["--orders", "300"], "--orders"),
+        ] {
+            let error = resume(began, resumed).unwrap_err();
+            assert!(error.contains(told), "{began:?} {resumed:?}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_was_on_the_memory_bus_cannot_be_resumed() {
+        let error = resume(&["--bus", "memory:"], &[]).unwrap_err();
+        assert!(error.contains("memory"), "{error}");
+    }
 }

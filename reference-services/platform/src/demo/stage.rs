@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::bail;
+use commerce_consumer_framework::Stats;
 use commerce_event_bus::{EventBus, SubscriptionName, TopicName};
-use commerce_host::{Drained, Settings};
+use commerce_host::{Drained, Settings, Shutdown};
 use commerce_resilient_client::Client;
-use url::Url;
 
 use super::collect;
 use super::faults::Faults;
-use super::invariants::Seen;
 use super::run::Run;
 use super::shop::ADMINISTRATOR;
 use crate::assembly::{Assembly, Platform, Sandbox, Surroundings};
@@ -32,8 +32,9 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 /// The running platform.
 pub(crate) struct Stage {
     platform: Platform,
-    provider_url: String,
     folder: PathBuf,
+    /// Counters of consumers that were aborted; their successors begin at zero.
+    ended: Mutex<Vec<Arc<Stats>>>,
 }
 
 /// What the services counted.
@@ -48,42 +49,36 @@ pub(crate) struct Counted {
 impl Stage {
     /// Starts everything and waits until it is ready.
     pub(crate) async fn set(run: &Run, folder: &Path, faults: &Faults) -> anyhow::Result<Self> {
-        let (port, provider_port) = run.ports;
-        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let provider_url = format!("http://{}", local(provider_port));
+        // The system chooses the ports at each start: none has to be free again when a run is resumed, for nothing that is
+        // stored names them.
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut payments = commerce_payments::Config::default();
+        payments.provider_api_key = run.secrets.provider_api_key.clone().into();
+        payments.webhook_secret = run.secrets.webhook.clone().into();
+        let mut sandbox = commerce_provider_sandbox::Config::default();
+        sandbox.api_key = run.secrets.provider_api_key.clone().into();
+        sandbox.webhook_secret = run.secrets.webhook.clone().into();
         let surroundings = if run.faults {
             faults.surroundings()
         } else {
             Surroundings::default()
         };
         let assembly = Assembly {
-            settings: settings(run, folder, local(port)),
+            settings: settings(run, folder, listen),
             identity: identity(run),
             orders: commerce_orders::Config::default(),
-            payments: commerce_payments::Config::new(
-                Url::parse(&provider_url)?,
-                run.secrets.provider_api_key.clone().into(),
-                run.secrets.webhook.clone().into(),
-            ),
+            payments,
             notifications: commerce_notifications::Config::default(),
             sandbox: Some(Sandbox {
-                listen: local(provider_port),
-                config: commerce_provider_sandbox::Config::new(
-                    run.secrets.provider_api_key.clone().into(),
-                    Url::parse(&format!(
-                        "http://{}{}",
-                        local(port),
-                        commerce_payments::WEBHOOK_PATH
-                    ))?,
-                    run.secrets.webhook.clone().into(),
-                ),
+                listen,
+                config: sandbox,
             }),
         };
         let platform = assembly.start(surroundings).await?;
         let stage = Self {
             platform,
-            provider_url,
             folder: folder.to_owned(),
+            ended: Mutex::default(),
         };
         stage.wait_until_ready().await?;
         Ok(stage)
@@ -96,12 +91,18 @@ impl Stage {
 
     /// Where the provider is.
     pub(crate) fn provider_url(&self) -> &str {
-        &self.provider_url
+        let sandbox = self.platform.sandbox.as_ref();
+        sandbox.map_or("", commerce_host::Running::url)
     }
 
     /// The bus that the services use.
     pub(crate) fn bus(&self) -> &EventBus {
         &self.platform.services.resources().bus
+    }
+
+    /// Asks for the end of everything that runs here.
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.platform.services.resources().shutdown.clone()
     }
 
     /// The customers' mail.
@@ -142,37 +143,48 @@ impl Stage {
         Ok(dead)
     }
 
+    /// Ends a consumer in the middle of what it does; false when there is none of that name.
+    pub(crate) fn abort_consumer(&self, name: &str) -> bool {
+        let consumers = self.platform.services.consumers();
+        let ending = consumers.filter_map(|(consumer, stats)| (consumer == name).then_some(stats));
+        self.ended().extend(ending);
+        self.platform.services.abort_consumer(name)
+    }
+
     /// What consumers and payments counted since this process was started.
-    pub(crate) fn counted(&self, seen: &Seen) -> Counted {
+    pub(crate) fn counted(&self) -> Counted {
         let mut counted = Counted::default();
-        for (_, stats) in self.platform.services.consumers() {
+        let running = self.platform.services.consumers().map(|(_, stats)| stats);
+        for stats in running.chain(self.ended().iter().cloned()) {
             counted.duplicates += stats.duplicates();
             counted.retries += stats.retries();
         }
-        let scraped = self
-            .platform
-            .services
-            .resources()
-            .metrics
-            .render()
-            .unwrap_or_default();
-        // The provider has two things to say about each payment; what it says more than that came again.
-        let webhooks = sum(
+        let metrics = &self.platform.services.resources().metrics;
+        let scraped = metrics.render().unwrap_or_default();
+        counted.duplicates += sum(
             &scraped,
             "payments_provider_reports_total",
-            "source=\"webhook\"",
-        ) - sum(
-            &scraped,
-            "payments_provider_reports_total",
-            "outcome=\"unknown\"",
+            &["source=\"webhook\"", "outcome=\"absorbed\""],
         );
-        counted.duplicates += webhooks.saturating_sub(2 * seen.payments.len() as u64);
         counted.retries += sum(
             &scraped,
             "payments_provider_client_total",
-            "what=\"retries\"",
+            &["what=\"retries\""],
         );
         counted
+    }
+
+    /// The databases of all services and of the provider.
+    pub(crate) async fn databases(&self) -> Vec<String> {
+        let mut names = self.platform.services.resources().database_names().await;
+        if let Some(sandbox) = &self.platform.sandbox {
+            names.extend(sandbox.resources().database_names().await);
+        }
+        names
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<Arc<Stats>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drains and ends everything.
@@ -226,11 +238,11 @@ fn identity(run: &Run) -> commerce_identity::Config {
     config
 }
 
-/// Adds up the samples of a metric whose labels hold a text.
-fn sum(scraped: &str, metric: &str, label: &str) -> u64 {
+/// Adds up the samples of a metric that have all these labels.
+fn sum(scraped: &str, metric: &str, labels: &[&str]) -> u64 {
     scraped
         .lines()
-        .filter(|line| line.starts_with(metric) && line.contains(label))
+        .filter(|line| line.starts_with(metric) && labels.iter().all(|label| line.contains(label)))
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
         .sum()
 }
@@ -242,6 +254,7 @@ mod tests {
     #[test]
     fn samples_are_added_up_by_label() {
         let scraped = "# HELP a_total x\na_total{b=\"1\",c=\"2\"} 3\na_total{b=\"1\"} 4\na_total{b=\"2\"} 5\nb_total{b=\"1\"} 6\n";
-        assert_eq!(sum(scraped, "a_total", "b=\"1\""), 7);
+        assert_eq!(sum(scraped, "a_total", &["b=\"1\""]), 7);
+        assert_eq!(sum(scraped, "a_total", &["b=\"1\"", "c=\"2\""]), 3);
     }
 }

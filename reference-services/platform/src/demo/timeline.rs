@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// One event of an order, as the bus carried it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Step {
     /// CloudEvents id.
     pub(crate) id: String,

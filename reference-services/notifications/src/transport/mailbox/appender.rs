@@ -7,11 +7,15 @@ use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::remembered::Remembered;
 use super::scan::scan;
 use crate::transport::Delivered;
 
 /// How many e-mails share one `fsync`.
 const BATCH: usize = 64;
+
+/// Who waits, and for what.
+type Outcome = (oneshot::Sender<io::Result<Delivered>>, Delivered);
 
 /// An e-mail to append.
 #[derive(Debug)]
@@ -27,12 +31,16 @@ pub(super) struct Appender {
     file: File,
     /// The length of all whole messages, all of them on disk.
     length: u64,
-    message_ids: HashSet<String>,
+    remembered: Remembered,
 }
 
 impl Appender {
     /// Opens, locks and repairs the file.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, Remembered::default())
+    }
+
+    fn open_with(path: &Path, mut remembered: Remembered) -> io::Result<Self> {
         let directory = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
@@ -52,14 +60,14 @@ impl Appender {
         })?;
         // A new file's name must survive a power cut as well as its contents.
         File::open(directory)?.sync_all()?;
-        let contents = scan(BufReader::new(&file))?;
-        if contents.whole < file.metadata()?.len() {
-            cut(&mut file, contents.whole, path)?;
+        let length = scan(BufReader::new(&file), |id| remembered.insert(&id))?;
+        if length < file.metadata()?.len() {
+            cut(&mut file, length, path)?;
         }
         Ok(Self {
             file,
-            length: contents.whole,
-            message_ids: contents.message_ids,
+            length,
+            remembered,
         })
     }
 
@@ -79,28 +87,8 @@ impl Appender {
 
     /// Writes a batch, makes it durable and tells everybody.
     fn append(&mut self, batch: Vec<Append>) {
-        let mut bytes = Vec::new();
-        let mut new = HashSet::new();
         let mut outcomes = Vec::with_capacity(batch.len());
-        for Append {
-            message_id,
-            entry,
-            done,
-        } in batch
-        {
-            let delivered = if self.message_ids.contains(&message_id) || new.contains(&message_id) {
-                Delivered::Before
-            } else {
-                bytes.extend(entry);
-                new.insert(message_id);
-                Delivered::Now
-            };
-            outcomes.push((done, delivered));
-        }
-        let written = self.write(&bytes);
-        if written.is_ok() {
-            self.message_ids.extend(new);
-        }
+        let written = self.write_new(batch, &mut outcomes);
         for (done, delivered) in outcomes {
             let outcome = match &written {
                 Ok(()) => Ok(delivered),
@@ -109,6 +97,58 @@ impl Appender {
             // Who gave up waiting asks again later.
             let _ = done.send(outcome);
         }
+    }
+
+    /// Writes what the file does not hold yet.
+    fn write_new(&mut self, batch: Vec<Append>, outcomes: &mut Vec<Outcome>) -> io::Result<()> {
+        let present = self.present(&batch);
+        let mut bytes = Vec::new();
+        let mut new = HashSet::new();
+        for Append {
+            message_id,
+            entry,
+            done,
+        } in batch
+        {
+            let before = present
+                .as_ref()
+                .is_ok_and(|present| present.contains(&message_id));
+            let delivered = if before || new.contains(&message_id) {
+                Delivered::Before
+            } else {
+                bytes.extend(entry);
+                new.insert(message_id);
+                Delivered::Now
+            };
+            outcomes.push((done, delivered));
+        }
+        present?;
+        self.write(&bytes)?;
+        for message_id in new {
+            self.remembered.insert(&message_id);
+        }
+        Ok(())
+    }
+
+    /// Those of a batch that the file holds. It is read only where memory cannot tell.
+    fn present(&self, batch: &[Append]) -> io::Result<HashSet<String>> {
+        let mut suspects = batch.iter().map(|append| append.message_id.as_str());
+        let suspects: HashSet<&str> = suspects
+            .by_ref()
+            .filter(|id| self.remembered.may_contain(id))
+            .collect();
+        let mut present = HashSet::new();
+        if !suspects.is_empty() {
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(0))?;
+            let whole = BufReader::new(file).take(self.length);
+            scan(whole, |id| {
+                if suspects.contains(id.as_str()) {
+                    present.insert(id);
+                }
+            })?;
+        }
+        Ok(present)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -144,4 +184,61 @@ fn cut(file: &mut File, whole: u64, path: &Path) -> io::Result<()> {
         "the mailbox ended in the middle of a message; that part was moved to a file beside it"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(appender: &mut Appender, ids: impl Iterator<Item = u32>) -> Vec<Delivered> {
+        let (mut batch, mut outcomes) = (Vec::new(), Vec::new());
+        for id in ids {
+            let (done, outcome) = oneshot::channel();
+            let message_id = format!("<{id}@x>");
+            let entry = format!(
+                "From MAILER-DAEMON Sat Nov 21 11:00:00 2026\nContent-Length: 3\nMessage-ID: {message_id}\n\nhi\n\n"
+            );
+            batch.push(Append {
+                message_id,
+                entry: entry.into_bytes(),
+                done,
+            });
+            outcomes.push(outcome);
+        }
+        appender.append(batch);
+        let outcomes = outcomes.into_iter();
+        outcomes
+            .map(|mut outcome| outcome.try_recv().unwrap().unwrap())
+            .collect()
+    }
+
+    /// A memory that is full takes everything for known; the file knows better.
+    #[test]
+    fn what_memory_cannot_tell_the_file_decides() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mailbox.mbox");
+        let full = || Remembered::with_bits(64);
+        let mut appender = Appender::open_with(&path, full()).unwrap();
+        for batch in 0..20 {
+            let new = append(&mut appender, batch * 10..(batch + 1) * 10);
+            assert_eq!(new, [Delivered::Now; 10]);
+        }
+        assert!(appender.remembered.may_contain("never written"));
+        assert_eq!(append(&mut appender, 90..110), [Delivered::Before; 20]);
+        drop(appender);
+        let mut appender = Appender::open_with(&path, full()).unwrap();
+        let outcomes = append(&mut appender, [7, 200, 200, 8].into_iter());
+        assert_eq!(
+            outcomes,
+            [
+                Delivered::Before,
+                Delivered::Now,
+                Delivered::Before,
+                Delivered::Before
+            ]
+        );
+        let mut count = 0;
+        scan(BufReader::new(File::open(&path).unwrap()), |_| count += 1).unwrap();
+        assert_eq!(count, 201);
+    }
 }

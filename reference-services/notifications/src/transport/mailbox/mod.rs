@@ -6,6 +6,7 @@
 
 mod appender;
 mod format;
+mod remembered;
 mod scan;
 
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! Reads a mailbox to find what it holds and whether its end is torn.
 
-use std::collections::HashSet;
 use std::io::{BufRead, Read};
 
 use super::format::{BEGIN, LENGTH, MESSAGE_ID};
@@ -8,23 +7,15 @@ use super::format::{BEGIN, LENGTH, MESSAGE_ID};
 /// A header longer than this is none of ours.
 const LONGEST_LINE: u64 = 64 * 1024;
 
-/// What a mailbox holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Contents {
-    /// The Message-IDs, with their angle brackets.
-    pub(super) message_ids: HashSet<String>,
-    /// How many bytes are whole messages; what is behind them is torn.
-    pub(super) whole: u64,
-}
-
-/// Reads all messages. A torn one can only be the last: whatever follows the first message that does not end is cut.
-pub(super) fn scan(mut file: impl BufRead) -> std::io::Result<Contents> {
-    let mut contents = Contents::default();
+/// Reads all messages and shows their Message-IDs, with their angle brackets, to `found`. Answers how many bytes are whole
+/// messages: a torn one can only be the last, and whatever follows the first message that does not end is to be cut.
+pub(super) fn scan(mut file: impl BufRead, mut found: impl FnMut(String)) -> std::io::Result<u64> {
+    let mut whole = 0;
     while let Some(message) = message(&mut file)? {
-        contents.whole += message.bytes;
-        contents.message_ids.extend(message.id);
+        whole += message.bytes;
+        message.id.map(&mut found);
     }
-    Ok(contents)
+    Ok(whole)
 }
 
 struct Message {
@@ -108,17 +99,19 @@ mod tests {
         .into_bytes()
     }
 
+    fn contents(file: &[u8]) -> (u64, Vec<String>) {
+        let mut ids = Vec::new();
+        let whole = scan(file, |id| ids.push(id)).unwrap();
+        (whole, ids)
+    }
+
     #[test]
     fn knows_all_messages() {
         let mut file = entry(1, "Olá,\n\nFrom where?\n\n");
         file.extend(entry(2, ""));
-        let contents = scan(&file[..]).unwrap();
-        assert_eq!(contents.whole, file.len() as u64);
-        assert_eq!(
-            contents.message_ids,
-            HashSet::from(["<1@x>".to_owned(), "<2@x>".to_owned()])
-        );
-        assert_eq!(scan(&b""[..]).unwrap(), Contents::default());
+        let ids = vec!["<1@x>".to_owned(), "<2@x>".to_owned()];
+        assert_eq!(contents(&file), (file.len() as u64, ids));
+        assert_eq!(contents(b""), (0, Vec::new()));
     }
 
     #[test]
@@ -127,13 +120,9 @@ mod tests {
         let second = entry(2, "second\n\nFrom me\n");
         for torn in 1..second.len() {
             let file = [&whole[..], &second[..torn]].concat();
-            let contents = scan(&file[..]).unwrap();
-            assert_eq!(
-                contents.whole,
-                whole.len() as u64,
-                "torn after {torn} bytes"
-            );
-            assert_eq!(contents.message_ids.len(), 1);
+            let (length, ids) = contents(&file);
+            assert_eq!(length, whole.len() as u64, "torn after {torn} bytes");
+            assert_eq!(ids.len(), 1);
         }
     }
 
@@ -143,6 +132,6 @@ mod tests {
         let start = second.len() - 5;
         second[start..start + 3].fill(0);
         let file = [entry(1, "first\n"), second].concat();
-        assert_eq!(scan(&file[..]).unwrap().message_ids.len(), 1);
+        assert_eq!(contents(&file).1.len(), 1);
     }
 }
