@@ -13,6 +13,8 @@ pub(super) struct Desks {
     desks: Mutex<Vec<Weak<Desk>>>,
     /// A delivery left somebody's hands: a close may be complete.
     pub(super) settled: Notify,
+    /// Something was scheduled, or there may be more that is due.
+    pub(super) scheduled: Notify,
 }
 
 impl Desks {
@@ -28,6 +30,9 @@ impl Desks {
     }
 
     pub(super) fn wake(&self, touched: &Touched) {
+        if touched.scheduled {
+            self.scheduled.notify_one();
+        }
         if touched.topics.is_empty() && touched.subscriptions.is_empty() {
             return;
         }

@@ -41,15 +41,18 @@ mod config;
 mod dead_letter;
 mod desk;
 mod desks;
+mod expiry;
 mod fault;
 mod feed;
 mod lease;
 mod publish;
 mod pump;
 mod retention;
+mod schedule;
 mod schema;
 mod settle;
 mod statements;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -65,7 +68,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::config::Config;
-use self::dead_letter::{Purge, Redrive};
+use self::dead_letter::Purge;
 use self::desk::Desk;
 use self::desks::Desks;
 use self::fault::{Fault, closed};
@@ -127,14 +130,16 @@ impl Shared {
         receipts: impl IntoIterator<Item = Receipt>,
         verdict: fn() -> Verdict,
     ) {
-        for receipt in receipts {
-            let job = settle::Job {
+        let verdicts: Vec<_> = receipts
+            .into_iter()
+            .map(|receipt| (receipt, verdict()))
+            .collect();
+        if !verdicts.is_empty() {
+            let _ = self.ask(Job::Settle(settle::Job {
                 subscription: desk.place.subscription,
-                receipt,
-                verdict: verdict(),
+                verdicts,
                 reply: None,
-            };
-            let _ = self.ask(Job::Settle(job));
+            }));
         }
     }
 }
@@ -163,6 +168,8 @@ impl Sqlite {
             closed: AtomicBool::new(false),
         });
         tokio::spawn(retention::run(Arc::downgrade(&shared)));
+        tokio::spawn(schedule::run(Arc::downgrade(&shared)));
+        tokio::spawn(expiry::run(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }
 
@@ -200,6 +207,10 @@ impl Backend for Sqlite {
             multi_process: true,
             ordered: true,
             replay: true,
+            seek: true,
+            filters: true,
+            patterns: true,
+            delayed: true,
             durable_retry: true,
             durable_attempts: true,
             dead_letters: true,
@@ -242,10 +253,8 @@ impl Backend for Sqlite {
         limit: usize,
         filter: &Filter,
     ) -> Result<u64, Error> {
-        filter.refuse_conditions("redrive")?;
         let place = backlog::find(&self.shared, "redrive", topic, name).await?;
-        let redriven = self.shared.work(Redrive { place, limit }).await;
-        redriven.map_err(|fault| fault.into_error("redrive"))
+        dead_letter::redrive_all(&self.shared, place, limit, filter).await
     }
 
     async fn purge_dead_letters(
@@ -256,6 +265,10 @@ impl Backend for Sqlite {
         let place = backlog::find(&self.shared, "purge_dead_letters", topic, name).await?;
         let purged = self.shared.work(Purge { place }).await;
         purged.map_err(|fault| fault.into_error("purge_dead_letters"))
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        backlog::topics(&self.shared).await
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::config::Config;
 use super::desks::Desks;
 use super::fault::{Fault, is_busy};
-use super::{clock, lease, publish, schema, settle};
+use super::{clock, lease, publish, schedule, schema, settle};
 use crate::backend::Receipt;
 use crate::name::TopicName;
 
@@ -106,6 +106,8 @@ impl<T: Task> Work for Pending<T> {
 pub(super) struct Touched {
     pub(super) topics: HashSet<i64>,
     pub(super) subscriptions: HashSet<i64>,
+    /// Something was scheduled, or there may be more that is due.
+    pub(super) scheduled: bool,
 }
 
 /// Jobs that share a transaction.
@@ -120,8 +122,8 @@ struct Batch {
 
 /// What the jobs of a batch found out, in their order.
 struct Outcome {
-    published: Vec<Vec<i64>>,
-    settled: Vec<bool>,
+    published: Vec<Vec<Option<i64>>>,
+    settled: Vec<Vec<bool>>,
     extended: HashSet<(i64, Receipt)>,
 }
 
@@ -170,6 +172,7 @@ struct Writer {
 
 impl Writer {
     async fn commit(&mut self, mut batch: Batch) {
+        self.append_due().await;
         let deadline = Instant::now() + self.config.publish_timeout;
         loop {
             let mut touched = Touched::default();
@@ -187,6 +190,23 @@ impl Writer {
                     batch.fail(&fault);
                     return;
                 }
+            }
+        }
+    }
+
+    /// What is due goes into the log before what is published now.
+    async fn append_due(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mut touched = Touched::default();
+        match schedule::append_due(connection, clock::now(), &mut touched).await {
+            Ok(()) => self.desks.wake(&touched),
+            // It stays scheduled, and is tried again before the next transaction.
+            Err(error) if is_busy(&error) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, path = %self.config.path.display(), "due messages not appended");
+                self.connection = None;
             }
         }
     }
@@ -277,7 +297,7 @@ impl Batch {
                 self.publishes.push(job);
             }
             Job::Settle(job) => {
-                self.size += 1;
+                self.size += job.verdicts.len();
                 self.settlements.push(job);
             }
             Job::Extend(job) => {

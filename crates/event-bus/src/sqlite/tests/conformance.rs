@@ -31,7 +31,7 @@ impl Factory for File {
             sqlx::sqlite::SqliteConnectOptions::new().filename(self.0.path().join("bus.db"));
         let pool = sqlx::SqlitePool::connect_with(options).await?;
         sqlx::query(
-            "INSERT INTO message (topic_id, published_at, headers, data)
+            "INSERT INTO message (topic_id, published_at, attributes, data)
              SELECT id, 0, 'no headers', ?2 FROM topic WHERE name = ?1",
         )
         .bind(topic.as_str())

@@ -1,11 +1,16 @@
 //! The SQLite backend: against the contract, against the model, killed, shared, trimmed.
 
+mod choosing;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod file;
+mod later;
+mod letters;
+mod migration;
 mod model;
 mod plans;
 mod processes;
+mod retention;
 
 use std::path::Path;
 
