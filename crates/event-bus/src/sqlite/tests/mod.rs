@@ -4,6 +4,7 @@ mod choosing;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod file;
+mod hand_over;
 mod later;
 mod letters;
 mod migration;
