@@ -4,6 +4,7 @@ mod choosing;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod file;
+mod full_disk;
 mod hand_over;
 mod later;
 mod letters;
