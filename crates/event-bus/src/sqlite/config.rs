@@ -1,4 +1,4 @@
-//! `sqlite:PATH[?retain=D&retain_bytes=N&expire_subscriptions=D&poll=D&publish_timeout=D&max_message_bytes=N]`.
+//! `sqlite:PATH[?retain=D&retain_bytes=N&expire_subscriptions=D&poll=D&publish_timeout=D&max_message=N]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) struct Config {
     /// How long `publish` waits for the file before it fails.
     pub(super) publish_timeout: Duration,
     /// The largest message, attributes and data together.
-    pub(super) max_message_bytes: usize,
+    pub(super) max_message: usize,
 }
 
 impl Config {
@@ -47,7 +47,7 @@ impl Config {
                 .duration("poll", Duration::from_millis(200))?
                 .max(Duration::from_millis(10)),
             publish_timeout: settings.duration("publish_timeout", Duration::from_secs(30))?,
-            max_message_bytes: settings.number("max_message_bytes", 16 * 1024 * 1024)?,
+            max_message: settings.number("max_message", 16 * 1024 * 1024)?,
         };
         settings.finish()?;
         Ok(config)
@@ -80,8 +80,7 @@ mod tests {
             PathBuf::from("/var/bus.db")
         );
         let config =
-            Config::parse("bus.db?retain=1h&poll=1ms&publish_timeout=5s&max_message_bytes=100")
-                .unwrap();
+            Config::parse("bus.db?retain=1h&poll=1ms&publish_timeout=5s&max_message=100").unwrap();
         assert_eq!(config.retain, Duration::from_hours(1));
         assert_eq!(
             config.poll,
@@ -89,7 +88,7 @@ mod tests {
             "a poll below 10 ms only burns the processor"
         );
         assert_eq!(config.publish_timeout, Duration::from_secs(5));
-        assert_eq!(config.max_message_bytes, 100);
+        assert_eq!(config.max_message, 100);
         assert_eq!(
             (config.retain_bytes, config.expire_subscriptions),
             (None, None)

@@ -1,37 +1,4 @@
-//! An embedded log in one file, shared by the processes of one machine.
-//!
-//! | concept | here |
-//! |---|---|
-//! | topic | rows of one log, numbered in the order of their commits |
-//! | subscription | a cursor on the log, and a row for each message before it that is not settled |
-//! | key | a lane: the unsettled rows of the key, of which the oldest is the head and may be delivered |
-//! | ack | the row goes, the next of its lane becomes the head |
-//! | retry | the row stays the head and is due later |
-//! | lease | a head that was claimed is due again when its lease ends; its holder extends it in the background |
-//! | fence | each claim has a number; a settlement with an older one finds nothing |
-//! | dead letter | a row of its own, which keeps the message in the log |
-//! | replay | what the log still has |
-//!
-//! One connection writes, owned by one task: what is published, settled and claimed while a commit is under way shares
-//! the next. Every commit is synchronised to the disk (`synchronous=FULL`), so accepted means durable. Reading has its
-//! own connections. Subscribers are woken by the commits of their own process; what other processes do they notice by a
-//! look every `poll`.
-//!
-//! # Settings
-//!
-//! `sqlite:PATH?retain=7d&poll=200ms&publish_timeout=30s&max_message_bytes=16777216` (the defaults).
-//!
-//! # Retention
-//!
-//! A message stays `retain` after it was published, so that later subscriptions can begin with it, and longer as long as
-//! a subscription has not settled it or keeps it as a dead letter. `retain=0s` deletes what is settled about once a
-//! second. A subscription that nobody reads any more keeps its messages for ever.
-//!
-//! # Limits
-//!
-//! The file must be on a local disk: SQLite's write-ahead log does not work over a network. Leases and delays use the
-//! wall clock, which all processes of the machine share; when it is set forward, leases end early, and the fence keeps
-//! late settlements out. A process that is killed burns one attempt of what it had fetched ahead.
+#![doc = include_str!("../../docs/sqlite.md")]
 
 mod backlog;
 mod claim;
@@ -217,6 +184,7 @@ impl Backend for Sqlite {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            max_message_bytes: self.shared.config.max_message,
             ..Capabilities::none()
         }
     }

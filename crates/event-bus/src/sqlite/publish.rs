@@ -83,13 +83,12 @@ pub(super) async fn publish(
 }
 
 fn encode(shared: &Shared, message: &Message) -> Result<Row, Error> {
-    let row = Row::encode(message)?;
-    let (size, most) = (row.size(), shared.config.max_message_bytes);
+    let (size, most) = (message.size(), shared.config.max_message);
     if size > most {
-        let problem = format!("the message has {size} bytes; max_message_bytes is {most}");
+        let problem = format!("the message is {size} bytes, and {most} are allowed (max_message)");
         return Err(Error::new(ErrorKind::Message, "publish", problem));
     }
-    Ok(row)
+    Row::encode(message)
 }
 
 /// Messages that go to the writer together.

@@ -103,7 +103,7 @@ async fn a_message_remembers_when_it_was_first_seen_and_first_failed() {
         reject(
             feed.as_ref(),
             incoming.receipt,
-            &format!("\"{round}\", it's said"),
+            &format!("\"{round}\", it's\0 said"),
         )
         .await;
         let letters = bus.dead_letters(&topic(), &name(), 10).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_message_remembers_when_it_was_first_seen_and_first_failed() {
         let reasons: Vec<String> = (1..=round)
             .rev()
             .take(16)
-            .map(|round| format!("\"{round}\", it's said"))
+            .map(|round| format!("\"{round}\", it's\0 said"))
             .collect();
         let reasons: Vec<String> = reasons.into_iter().rev().collect();
         assert_eq!(letter.reasons, reasons);
