@@ -10,7 +10,7 @@ use super::writer::Touched;
 /// The desks of this process.
 #[derive(Default)]
 pub(super) struct Desks {
-    desks: Mutex<Vec<Weak<Desk>>>,
+    known: Mutex<Vec<Weak<Desk>>>,
     /// A delivery left somebody's hands: a close may be complete.
     pub(super) settled: Notify,
     /// Something was scheduled, or there may be more that is due.
@@ -19,13 +19,13 @@ pub(super) struct Desks {
 
 impl Desks {
     pub(super) fn add(&self, desk: &Arc<Desk>) {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desks = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         desks.retain(|desk| desk.strong_count() > 0);
         desks.push(Arc::downgrade(desk));
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Desk>> {
-        let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let desks = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         desks.iter().filter_map(Weak::upgrade).collect()
     }
 

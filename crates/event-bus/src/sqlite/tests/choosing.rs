@@ -101,8 +101,8 @@ async fn no_more_bytes_are_held_than_agreed_but_one_always_fits() {
     let mut feed = bus.subscribe(subscription).await.unwrap();
     let settler = feed.settler();
     let sizes = [4_000, 4_000, 4_000, 30_000, 100];
-    let sized = |size: usize| message(None, "x".repeat(size));
-    publish(&bus, sizes.into_iter().map(sized).collect()).await;
+    let of_size = |size: usize| message(None, "x".repeat(size));
+    publish(&bus, sizes.into_iter().map(of_size).collect()).await;
     let first = receive(feed.as_mut()).await;
     let second = receive(feed.as_mut()).await;
     assert!(silent(feed.as_mut()).await, "a third does not fit");
@@ -215,7 +215,13 @@ async fn a_redrive_takes_what_its_filter_wants_however_much_lies_between() {
     let mut feed = bus.subscribe(subscription).await.unwrap();
     let settler = feed.settler();
     // More than one step of a redrive looks at.
-    let color = |n: u32| if n % 1_100 == 0 { "red" } else { "blue" };
+    let color = |n: u32| {
+        if n.is_multiple_of(1_100) {
+            "red"
+        } else {
+            "blue"
+        }
+    };
     publish(&bus, (0..2_500).map(|n| colored(color(n), "x")).collect()).await;
     let mut rejections = Vec::new();
     for _ in 0..2_500 {

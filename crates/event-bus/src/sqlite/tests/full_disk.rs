@@ -6,11 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::processes::{Process, child_file, is_sound, parent_of_tests, runtime, say};
 use super::{directory, message, name, open, topic};
 use crate::bus::EventBus;
+use crate::delivery::Delivery;
+use crate::name::SubscriptionName;
+use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
 
 /// Makes a file system of 12 MiB at $0, in a mount namespace that ends with the process, and runs the rest.
@@ -44,116 +47,123 @@ async fn fill_and_go_on(path: &Path) {
         .subscribe(Subscription::new(topic(), name()).max_in_flight(1))
         .await
         .unwrap();
-    let mut accepted = BTreeSet::new();
-    let mut failures = 0;
-    let mut n = 0_u64;
-    let full = Instant::now() + Duration::from_mins(1);
-    // Not only the first failure: the twentieth must find the file as sound.
-    while failures < 20 {
-        assert!(Instant::now() < full, "{} accepted", accepted.len());
-        let data = format!("{n} {}", "x".repeat(60_000));
-        let published = bus
-            .publish(message(Some(&format!("key-{}", n % 5)), data))
-            .await;
-        match published {
-            Ok(told) => {
-                accepted.insert(told.position.expect("a position").parse::<u64>().unwrap());
-            }
-            Err(error) => {
-                failures += 1;
-                assert!(error.is_retryable(), "{error}");
-                assert_eq!(
-                    error.message().event.data().unwrap().len(),
-                    format!("{n} ").len() + 60_000
-                );
-            }
-        }
-        n += 1;
-    }
-    assert!(accepted.len() > 20, "only {} fitted", accepted.len());
-    // What cannot be settled is given back, and can be settled later.
-    let first = loop {
-        match timeout(Duration::from_secs(20), subscriber.next()).await {
-            Ok(Ok(delivery)) => break delivery,
-            Ok(Err(error)) => assert!(error.is_retryable(), "{error}"),
-            // No lease can be written either.
-            Err(_) => break None,
-        }
-    };
-    let first = match first {
-        None => None,
-        Some(first) => first.ack().await.err().map(|error| *error.delivery),
-    };
+    let mut accepted = fill(&bus).await;
+    let given_back = settle_in_spite(&mut subscriber).await;
     say(format_args!(
-        "full after {} of {n}, a delivery {}",
+        "full after {}, a delivery {}",
         accepted.len(),
-        if first.is_some() {
+        if given_back.is_some() {
             "given back"
         } else {
             "settled, or not handed out"
         }
     ));
-
     std::fs::remove_file(&ballast).unwrap();
-    let again = Instant::now() + Duration::from_secs(30);
-    loop {
-        assert!(
-            Instant::now() < again,
-            "there is room, and it does not go on"
-        );
-        match bus.publish(message(Some("key-0"), "after")).await {
-            Ok(told) => {
-                accepted.insert(told.position.expect("a position").parse().unwrap());
-                break;
-            }
-            Err(error) => assert!(error.is_retryable(), "{error}"),
-        }
-        sleep(Duration::from_millis(50)).await;
+    accepted.insert(publish_again(&bus).await);
+    let mut settled = 0;
+    if let Some(delivery) = given_back
+        && delivery.ack().await.is_ok()
+    {
+        settled += 1;
     }
-    let mut settled = BTreeSet::new();
-    if let Some(first) = first {
-        let position = first.position().parse::<u64>().unwrap();
-        match first.ack().await {
-            Ok(()) => {
-                settled.insert(position);
-            }
-            // Its lease ended meanwhile: it comes again.
-            Err(error) => drop(error),
-        }
-    }
-    // Everything accepted is delivered: in this subscription, or, where it was settled before, in another.
-    let mut all = bus
-        .subscribe(Subscription::new(
-            topic(),
-            crate::SubscriptionName::new("all").unwrap(),
-        ))
-        .await
-        .unwrap();
-    let mut missing = accepted.clone();
-    while !missing.is_empty() {
-        let next = timeout(Duration::from_secs(20), all.next()).await;
-        let delivery = next.expect("what was accepted is there").unwrap().unwrap();
-        missing.remove(&delivery.position().parse().unwrap());
-        delivery.ack().await.unwrap();
-    }
-    let mut left = bus.backlog(&topic(), &name()).await.unwrap();
-    while !left.is_drained() {
-        let next = timeout(Duration::from_secs(20), subscriber.next()).await;
-        let delivery = next.expect("it goes on").unwrap().unwrap();
-        settled.insert(delivery.position().parse().unwrap());
-        delivery.ack().await.unwrap();
-        left = bus.backlog(&topic(), &name()).await.unwrap();
-    }
-    assert!(
-        settled.len() + 1 >= accepted.len(),
-        "{} of {}",
-        settled.len(),
-        accepted.len()
-    );
-    drop((subscriber, all));
+    settled += drain(&bus, &mut subscriber).await;
+    // All but one at most, which may have been settled while the disk was full.
+    assert!(settled + 1 >= accepted.len(), "{settled} settled");
+    all_are_there(&bus, accepted).await;
+    drop(subscriber);
     bus.close(Duration::from_secs(10)).await.unwrap();
     is_sound(path).await;
     say(format_args!("sound"));
+}
+
+fn position(accepted: crate::Accepted) -> u64 {
+    accepted.position.unwrap().parse().unwrap()
+}
+
+/// Publishes until there is no room, and some times more: not only the first failure must leave the file sound.
+async fn fill(bus: &EventBus) -> BTreeSet<u64> {
+    let mut accepted = BTreeSet::new();
+    let mut failures = 0;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    for n in 0_u64.. {
+        assert!(Instant::now() < deadline, "{} accepted", accepted.len());
+        let data = format!("{n} {}", "x".repeat(60_000));
+        let message = message(Some(&format!("key-{}", n % 5)), data);
+        match bus.publish(message.clone()).await {
+            Ok(told) => {
+                accepted.insert(position(told));
+            }
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                assert_eq!(error.message(), &message, "it is given back");
+                failures += 1;
+            }
+        }
+        if failures == 20 {
+            break;
+        }
+    }
+    assert!(accepted.len() > 20, "only {} fitted", accepted.len());
+    accepted
+}
+
+/// What cannot be settled is given back, to be settled later.
+async fn settle_in_spite(subscriber: &mut Subscriber) -> Option<Delivery> {
+    loop {
+        match timeout(Duration::from_secs(5), subscriber.next()).await {
+            Ok(Ok(delivery)) => {
+                let refused = delivery?.ack().await.err()?;
+                assert!(refused.source.is_retryable(), "{refused}");
+                return Some(*refused.delivery);
+            }
+            Ok(Err(error)) => assert!(error.is_retryable(), "{error}"),
+            // No lease can be written either.
+            Err(_) => return None,
+        }
+    }
+}
+
+async fn publish_again(bus: &EventBus) -> u64 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match bus.publish(message(Some("key-0"), "after")).await {
+            Ok(told) => return position(told),
+            Err(error) => assert!(Instant::now() < deadline, "there is room: {error}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn next(subscriber: &mut Subscriber) -> Delivery {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match timeout_at(deadline, subscriber.next()).await {
+            Ok(Ok(delivery)) => return delivery.unwrap(),
+            // A failure of when there was no room may be told late.
+            Ok(Err(error)) => assert!(error.is_retryable(), "{error}"),
+            Err(late) => panic!("what was accepted is not delivered: {late}"),
+        }
+    }
+}
+
+async fn drain(bus: &EventBus, subscriber: &mut Subscriber) -> usize {
+    let mut settled = 0;
+    while !bus.backlog(&topic(), &name()).await.unwrap().is_drained() {
+        next(subscriber).await.ack().await.unwrap();
+        settled += 1;
+    }
+    settled
+}
+
+async fn all_are_there(bus: &EventBus, accepted: BTreeSet<u64>) {
+    let all = Subscription::new(topic(), SubscriptionName::new("all").unwrap());
+    let mut all = bus.subscribe(all).await.unwrap();
+    let mut missing = accepted;
+    while !missing.is_empty() {
+        let delivery = next(&mut all).await;
+        missing.remove(&delivery.position().parse().unwrap());
+        delivery.ack().await.unwrap();
+    }
 }
 
 #[test]
