@@ -137,7 +137,12 @@ impl Model {
     }
 
     pub(crate) fn redrive(&mut self, limit: usize) -> u64 {
-        let oldest: Vec<u64> = self.dead.keys().take(limit).copied().collect();
+        self.redrive_wanted(limit, |_| true)
+    }
+
+    pub(crate) fn redrive_wanted(&mut self, limit: usize, wanted: impl Fn(u64) -> bool) -> u64 {
+        let wanted = self.dead.keys().copied().filter(|dead| wanted(*dead));
+        let oldest: Vec<u64> = wanted.take(limit).collect();
         for sequence in &oldest {
             let key = self.dead.remove(sequence).flatten();
             self.publish(*sequence, key);

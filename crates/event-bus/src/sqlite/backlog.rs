@@ -1,5 +1,7 @@
 //! Looking at subscriptions from outside.
 
+use super::claim::number;
+use super::clock::Millis;
 use super::desk::Place;
 use super::{Shared, clock, fault};
 use crate::backlog::Backlog;
@@ -36,14 +38,36 @@ pub(super) async fn find(
     })
 }
 
+/// The topics that there are.
+pub(super) async fn topics(shared: &Shared) -> Result<Vec<TopicName>, Error> {
+    if shared.is_closed() {
+        return Err(fault::closed("topics"));
+    }
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM topic ORDER BY name")
+        .fetch_all(&shared.readers)
+        .await
+        .map_err(|source| fault::error("topics", source))?;
+    let valid = |name: String| {
+        TopicName::new(&name).map_err(|source| {
+            let problem = "the bus file has a topic with a name that is none";
+            Error::new(ErrorKind::Backend, "topics", problem).with_source(source)
+        })
+    };
+    names.into_iter().map(valid).collect()
+}
+
 /// Counts in one statement, so that the numbers belong together. It takes as long as the backlog is.
 pub(super) async fn count(shared: &Shared, place: Place) -> Result<Backlog, Error> {
-    let (untaken, taken, in_flight, dead): (i64, i64, i64, i64) = sqlx::query_as(
+    let counted: (i64, i64, i64, i64, Option<Millis>) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM message
                  WHERE topic_id = ?1 AND sequence > (SELECT cursor FROM subscription WHERE id = ?2)),
                 (SELECT count(*) FROM delivery WHERE subscription_id = ?2),
                 (SELECT count(*) FROM delivery WHERE subscription_id = ?2 AND head = 1 AND due > ?3 AND fence > 0),
-                (SELECT count(*) FROM dead_letter WHERE subscription_id = ?2)",
+                (SELECT count(*) FROM dead_letter WHERE subscription_id = ?2),
+                (SELECT published_at FROM message WHERE sequence = coalesce(
+                    (SELECT min(sequence) FROM delivery WHERE subscription_id = ?2),
+                    (SELECT min(sequence) FROM message
+                     WHERE topic_id = ?1 AND sequence > (SELECT cursor FROM subscription WHERE id = ?2))))",
     )
     .bind(place.topic)
     .bind(place.subscription)
@@ -51,10 +75,11 @@ pub(super) async fn count(shared: &Shared, place: Place) -> Result<Backlog, Erro
     .fetch_one(&shared.readers)
     .await
     .map_err(|source| fault::error("backlog", source))?;
-    let count = |stored: i64| u64::try_from(stored).unwrap_or_default();
-    Ok(Backlog::new(
-        count(untaken + taken - in_flight),
-        count(in_flight),
-        count(dead),
-    ))
+    let (untaken, taken, in_flight, dead, oldest_at) = counted;
+    let backlog = Backlog::new(
+        number(untaken + taken - in_flight),
+        number(in_flight),
+        number(dead),
+    );
+    Ok(backlog.with_oldest_at(oldest_at.map(clock::time)))
 }

@@ -1,35 +1,56 @@
 //! Claiming: leases on the heads of lanes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::clock::{self, Millis};
-use super::desk::Place;
-use super::statements::{ADVANCE, LEASE, NEXT_DUE, NEXT_FENCE, READY, TAKE};
+use super::codec::wants;
+use super::desk::{Place, Room};
+use super::statements::{
+    ADVANCE, CURSOR, LEASE, LOOK, NEXT_DUE, NEXT_FENCE, READY, TAKE, TAKE_WANTED,
+};
 use super::writer::{Task, Touched};
+use crate::filter::Filter;
 
-/// Messages taken from the log at once when the first look did not find enough.
+/// Messages looked at in the log at once when the first look did not find enough.
 const STRIDE: usize = 512;
-/// How often one transaction takes from the log. A key that waits may have any number of messages in the way.
+/// How often one transaction looks at the log. A key that waits may have any number of messages in the way, and so may a
+/// filter.
 const STRIDES: usize = 8;
 
 /// Asks for deliveries.
 pub(super) struct Claim {
     pub(super) place: Place,
-    pub(super) limit: usize,
-    pub(super) lease: std::time::Duration,
+    pub(super) room: Room,
+    pub(super) lease: Duration,
+    pub(super) filter: Arc<Filter>,
 }
 
 /// Deliveries claimed.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
     pub(super) fence: u64,
-    /// Sequence and attempt, in the order of the sequence.
-    pub(super) deliveries: Vec<(u64, u32)>,
+    /// In the order of the sequence.
+    pub(super) deliveries: Vec<Leased>,
     /// When the next head is due, when fewer were claimed than asked for.
     pub(super) next_due: Option<Millis>,
     /// There may be more right away.
     pub(super) more: bool,
+    /// There is no such subscription any more.
+    pub(super) gone: bool,
+}
+
+/// One delivery claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Leased {
+    pub(super) sequence: u64,
+    pub(super) attempt: u32,
+    pub(super) first_seen_at: Millis,
+    /// Bytes of its message.
+    pub(super) size: usize,
 }
 
 #[async_trait]
@@ -52,50 +73,41 @@ pub(super) async fn claim(
     now: Millis,
 ) -> Result<Claimed, sqlx::Error> {
     let subscription = claim.place.subscription;
-    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+    let cursor: Option<i64> = sqlx::query_scalar(CURSOR)
+        .bind(subscription)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(mut cursor) = cursor else {
+        return Ok(Claimed {
+            gone: true,
+            ..Claimed::default()
+        });
+    };
+    let limit = claim.room.count;
     let mut ready = ready_now(connection, subscription, now, limit).await?;
     let mut exhausted = false;
     let mut strides = 0;
-    while ready.len() < claim.limit && !exhausted && strides < STRIDES {
+    while ready.len() < limit && !exhausted && strides < STRIDES {
         // What is missing, at first: in the even flow nothing is taken before it can be delivered.
-        let stride = if strides == 0 {
-            claim.limit - ready.len()
+        let stride = if strides == 0 && claim.filter.is_empty() {
+            limit - ready.len()
         } else {
             STRIDE
         };
-        exhausted = take(connection, claim.place, now, stride).await? < stride as u64;
+        exhausted = take(connection, claim, &mut cursor, now, stride).await? < stride;
         strides += 1;
         ready = ready_now(connection, subscription, now, limit).await?;
     }
     let mut claimed = Claimed {
-        more: ready.len() < claim.limit && !exhausted,
+        more: ready.len() < limit && !exhausted,
         ..Claimed::default()
     };
+    let fitting = claim.room.fitting(ready.iter().map(|(_, size)| *size));
+    ready.truncate(fitting);
     if !ready.is_empty() {
-        let fence: i64 = sqlx::query_scalar(NEXT_FENCE)
-            .bind(subscription)
-            .fetch_one(&mut *connection)
-            .await?;
-        let leased: Vec<(i64, i64)> = sqlx::query_as(LEASE)
-            .bind(subscription)
-            .bind(fence)
-            .bind(clock::after(now, claim.lease))
-            .bind(serde_json::json!(ready).to_string())
-            .fetch_all(&mut *connection)
-            .await?;
-        claimed.fence = number(fence);
-        claimed.deliveries = leased
-            .into_iter()
-            .map(|(sequence, attempts)| {
-                (
-                    number(sequence),
-                    u32::try_from(attempts).unwrap_or(u32::MAX),
-                )
-            })
-            .collect();
-        claimed.deliveries.sort_unstable();
+        lease(connection, claim, &ready, now, &mut claimed).await?;
     }
-    if claimed.deliveries.len() < claim.limit {
+    if claimed.deliveries.len() < limit {
         claimed.next_due = sqlx::query_scalar(NEXT_DUE)
             .bind(subscription)
             .fetch_one(connection)
@@ -108,41 +120,122 @@ async fn ready_now(
     connection: &mut SqliteConnection,
     subscription: i64,
     now: Millis,
-    limit: i64,
-) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar(READY)
+    limit: usize,
+) -> Result<Vec<(i64, usize)>, sqlx::Error> {
+    let ready: Vec<(i64, i64)> = sqlx::query_as(READY)
         .bind(subscription)
         .bind(now)
-        .bind(limit)
+        .bind(integer(limit))
         .fetch_all(connection)
-        .await
+        .await?;
+    let sized = |(sequence, size)| (sequence, usize::try_from(size).unwrap_or(usize::MAX));
+    Ok(ready.into_iter().map(sized).collect())
 }
 
+/// Takes what is wanted of the next messages in the log; gives how many were looked at.
 async fn take(
     connection: &mut SqliteConnection,
-    place: Place,
+    claim: &Claim,
+    cursor: &mut i64,
     now: Millis,
     stride: usize,
-) -> Result<u64, sqlx::Error> {
-    let taken = sqlx::query(TAKE)
-        .bind(place.subscription)
-        .bind(now)
-        .bind(place.topic)
-        .bind(i64::try_from(stride).unwrap_or(i64::MAX))
-        .bind(place.ordered)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-    if taken > 0 {
+) -> Result<usize, sqlx::Error> {
+    let Place {
+        topic,
+        subscription,
+        ordered,
+    } = claim.place;
+    let (looked_at, last) = if claim.filter.is_empty() {
+        let taken: Vec<i64> = sqlx::query_scalar(TAKE)
+            .bind(subscription)
+            .bind(now)
+            .bind(ordered)
+            .bind(topic)
+            .bind(*cursor)
+            .bind(integer(stride))
+            .fetch_all(&mut *connection)
+            .await?;
+        (taken.len(), taken.into_iter().max())
+    } else {
+        let next: Vec<(i64, String, Option<String>)> = sqlx::query_as(LOOK)
+            .bind(topic)
+            .bind(*cursor)
+            .bind(integer(stride))
+            .fetch_all(&mut *connection)
+            .await?;
+        let wanted: Vec<i64> = next
+            .iter()
+            .filter(|(_, attributes, content_type)| {
+                wants(&claim.filter, attributes, content_type.as_deref())
+            })
+            .map(|(sequence, ..)| *sequence)
+            .collect();
+        if !wanted.is_empty() {
+            sqlx::query(TAKE_WANTED)
+                .bind(subscription)
+                .bind(now)
+                .bind(ordered)
+                .bind(serde_json::json!(wanted).to_string())
+                .execute(&mut *connection)
+                .await?;
+        }
+        (next.len(), next.last().map(|(sequence, ..)| *sequence))
+    };
+    if let Some(last) = last {
+        *cursor = last;
         sqlx::query(ADVANCE)
-            .bind(place.subscription)
+            .bind(subscription)
+            .bind(last)
             .execute(connection)
             .await?;
     }
-    Ok(taken)
+    Ok(looked_at)
+}
+
+async fn lease(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    ready: &[(i64, usize)],
+    now: Millis,
+    claimed: &mut Claimed,
+) -> Result<(), sqlx::Error> {
+    let subscription = claim.place.subscription;
+    let fence: i64 = sqlx::query_scalar(NEXT_FENCE)
+        .bind(subscription)
+        .fetch_one(&mut *connection)
+        .await?;
+    let sequences: Vec<i64> = ready.iter().map(|(sequence, _)| *sequence).collect();
+    let leased: Vec<(i64, i64, Millis)> = sqlx::query_as(LEASE)
+        .bind(subscription)
+        .bind(fence)
+        .bind(clock::after(now, claim.lease))
+        .bind(serde_json::json!(sequences).to_string())
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    let size_of = |sequence| {
+        let found = ready.iter().find(|(ready, _)| *ready == sequence);
+        found.map_or(0, |(_, size)| *size)
+    };
+    claimed.fence = number(fence);
+    claimed.deliveries = leased
+        .into_iter()
+        .map(|(sequence, attempts, first_seen_at)| Leased {
+            sequence: number(sequence),
+            attempt: u32::try_from(attempts).unwrap_or(u32::MAX),
+            first_seen_at,
+            size: size_of(sequence),
+        })
+        .collect();
+    claimed.deliveries.sort_unstable();
+    Ok(())
 }
 
 /// Sequences and fences count from one; the file's integers are signed, ours are not.
 pub(super) fn number(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or_default()
+}
+
+fn integer(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -19,6 +19,13 @@ pub(super) fn after(now: Millis, delay: Duration) -> Millis {
     now.saturating_add(millis(delay)).saturating_add(1)
 }
 
+/// The first millisecond that is not before the time.
+pub(super) fn not_before(time: DateTime<Utc>) -> Millis {
+    let whole = time.timestamp_millis();
+    let rest = time.timestamp_subsec_nanos() % 1_000_000;
+    whole.saturating_add(Millis::from(rest > 0))
+}
+
 /// A duration in milliseconds. A hundred years stand for ever.
 pub(super) fn millis(duration: Duration) -> Millis {
     const FOR_EVER: Millis = 100 * 365 * 24 * 60 * 60 * 1000;
@@ -35,4 +42,20 @@ pub(super) fn until(now: Millis, then: Millis) -> Duration {
 /// A stored time as a time.
 pub(super) fn time(at: Millis) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(at).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_due_time_is_rounded_to_later() {
+        for (nanos, due) in [(0, 1_000), (1, 1_001), (999_999, 1_001), (1_000_000, 1_001)] {
+            let time = DateTime::from_timestamp(1, nanos).unwrap();
+            assert_eq!(not_before(time), due);
+            assert!(super::time(not_before(time)) >= time);
+        }
+        assert!(not_before(DateTime::<Utc>::MAX_UTC) > now());
+        assert!(not_before(DateTime::<Utc>::MIN_UTC) < now());
+    }
 }

@@ -6,24 +6,28 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::clock::{self, Millis};
-use super::codec::decode;
+use super::codec::{Stored, decode, wants};
 use super::desk::Place;
 use super::settle::promote;
 use super::writer::{Task, Touched};
 use super::{Shared, fault};
 use crate::dead_letter::DeadLetter;
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::name::{SubscriptionName, TopicName};
+
+/// Dead letters that one transaction gives back or looks at, at most.
+const STRIDE: usize = 1000;
 
 #[derive(sqlx::FromRow)]
 struct Letter {
     sequence: i64,
     attempts: i64,
-    reason: String,
-    rejected_at: i64,
-    headers: String,
-    content_type: Option<String>,
-    data: Option<Vec<u8>>,
+    reasons: String,
+    rejected_at: Millis,
+    first_failed_at: Option<Millis>,
+    #[sqlx(flatten)]
+    stored: Stored,
 }
 
 /// The oldest dead letters.
@@ -36,7 +40,8 @@ pub(super) async fn list(
 ) -> Result<Vec<DeadLetter>, Error> {
     // Retention keeps the message of a dead letter.
     let letters: Vec<Letter> = sqlx::query_as(
-        "SELECT sequence, attempts, reason, rejected_at, headers, content_type, data
+        "SELECT sequence, attempts, reasons, rejected_at, first_failed_at,
+                message_key, attributes, content_type, data, headers
          FROM dead_letter JOIN message USING (sequence)
          WHERE subscription_id = ?1 ORDER BY sequence LIMIT ?2",
     )
@@ -46,37 +51,79 @@ pub(super) async fn list(
     .await
     .map_err(|source| fault::error("dead_letters", source))?;
     let letters = letters.into_iter().map(|letter| {
+        let rejected_at = clock::time(letter.rejected_at);
+        let first_failed_at = letter.first_failed_at.map_or(rejected_at, clock::time);
         DeadLetter::new(
             topic.clone(),
             name.clone(),
-            decode(topic, (letter.headers, letter.content_type, letter.data)),
+            decode(topic, letter.stored),
             letter.sequence.to_string(),
         )
         .with_attempts(u32::try_from(letter.attempts).unwrap_or(u32::MAX))
-        .with_reasons(vec![letter.reason])
-        .with_times(
-            clock::time(letter.rejected_at),
-            clock::time(letter.rejected_at),
-        )
+        .with_reasons(reasons(letter.reasons))
+        .with_times(first_failed_at, rejected_at)
     });
     Ok(letters.collect())
 }
 
-/// Gives the oldest dead letters to the subscription again, before everything of their key that still waits.
+/// Reasons as they are stored; a text that is no list is one reason.
+fn reasons(stored: String) -> Vec<String> {
+    serde_json::from_str(&stored).unwrap_or_else(|_| vec![stored])
+}
+
+/// Gives the oldest dead letters that the filter wants to the subscription again, before everything of their key that
+/// still waits; so many in one transaction that others wait briefly.
+pub(super) async fn redrive_all(
+    shared: &Shared,
+    place: Place,
+    limit: usize,
+    filter: &Filter,
+) -> Result<u64, Error> {
+    let mut after = 0;
+    let mut total = 0;
+    while total < limit {
+        let step = Redrive {
+            place,
+            after,
+            limit: limit - total,
+            filter: filter.clone(),
+        };
+        let redriven = shared.work(step).await;
+        let redriven = redriven.map_err(|fault| fault.into_error("redrive"))?;
+        total += redriven.count;
+        match redriven.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    Ok(total as u64)
+}
+
+/// One step of a redrive.
 pub(super) struct Redrive {
     pub(super) place: Place,
+    /// Older ones were looked at before.
+    pub(super) after: i64,
     pub(super) limit: usize,
+    pub(super) filter: Filter,
+}
+
+/// What one step of a redrive did.
+pub(super) struct Redriven {
+    pub(super) count: usize,
+    /// Where the next step begins, when there may be more.
+    pub(super) next: Option<i64>,
 }
 
 #[async_trait]
 impl Task for Redrive {
-    type Output = u64;
+    type Output = Redriven;
 
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
         touched: &mut Touched,
-    ) -> Result<u64, sqlx::Error> {
+    ) -> Result<Redriven, sqlx::Error> {
         touched.subscriptions.insert(self.place.subscription);
         redrive(connection, self, clock::now()).await
     }
@@ -86,39 +133,77 @@ pub(super) async fn redrive(
     connection: &mut SqliteConnection,
     redrive: &Redrive,
     now: Millis,
-) -> Result<u64, sqlx::Error> {
+) -> Result<Redriven, sqlx::Error> {
     let subscription = redrive.place.subscription;
-    let sequences: Vec<i64> = sqlx::query_scalar(UNBURY)
+    let letters: Vec<(i64, String, Option<String>)> = sqlx::query_as(OLDEST)
         .bind(subscription)
-        .bind(i64::try_from(redrive.limit).unwrap_or(i64::MAX))
+        .bind(redrive.after)
+        .bind(i64::try_from(STRIDE).unwrap_or(i64::MAX))
         .fetch_all(&mut *connection)
         .await?;
+    let wanted: Vec<i64> = letters
+        .iter()
+        .filter(|(_, attributes, content_type)| {
+            wants(&redrive.filter, attributes, content_type.as_deref())
+        })
+        .map(|(sequence, ..)| *sequence)
+        .take(redrive.limit)
+        .collect();
+    if !wanted.is_empty() {
+        give_again(connection, redrive.place, &wanted, now).await?;
+    }
+    let full = letters.len() == STRIDE;
+    Ok(Redriven {
+        count: wanted.len(),
+        next: letters.last().map(|(last, ..)| *last).filter(|_| full),
+    })
+}
+
+async fn give_again(
+    connection: &mut SqliteConnection,
+    place: Place,
+    sequences: &[i64],
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let subscription = place.subscription;
+    let sequences = serde_json::json!(sequences).to_string();
     let lanes: Vec<(Option<String>,)> = sqlx::query_as(RETURN)
         .bind(subscription)
-        .bind(redrive.place.ordered)
+        .bind(place.ordered)
         .bind(now)
-        .bind(serde_json::json!(sequences).to_string())
+        .bind(&sequences)
         .fetch_all(&mut *connection)
+        .await?;
+    sqlx::query(UNBURY)
+        .bind(subscription)
+        .bind(&sequences)
+        .execute(&mut *connection)
         .await?;
     let lanes: BTreeSet<&str> = lanes.iter().filter_map(|(lane,)| lane.as_deref()).collect();
     let freed = free_lanes(connection, subscription, &lanes).await?;
     let freed = freed.iter().map(String::as_str).collect();
-    promote(connection, &HashMap::from([(subscription, freed)])).await?;
-    Ok(sequences.len() as u64)
+    promote(connection, &HashMap::from([(subscription, freed)])).await
 }
 
-/// 1: subscription, 2: how many.
-const UNBURY: &str = "
-    DELETE FROM dead_letter WHERE subscription_id = ?1 AND sequence IN (
-        SELECT sequence FROM dead_letter WHERE subscription_id = ?1 ORDER BY sequence LIMIT ?2)
-    RETURNING sequence";
+/// 1: subscription, 2: after which, 3: how many.
+pub(super) const OLDEST: &str = "
+    SELECT sequence, attributes, content_type FROM dead_letter JOIN message USING (sequence)
+    WHERE subscription_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
 
+/// Attempts begin again; what is known of the earlier ones stays.
 /// 1: subscription, 2: whether it is ordered, 3: now, 4: sequences as JSON.
-const RETURN: &str = "
-    INSERT INTO delivery (subscription_id, sequence, lane, head, due)
-    SELECT ?1, sequence, CASE WHEN ?2 THEN message_key END, NOT ?2 OR message_key IS NULL, ?3
-    FROM message WHERE sequence IN (SELECT value FROM json_each(?4))
+pub(super) const RETURN: &str = "
+    INSERT INTO delivery (subscription_id, sequence, lane, head, due, first_seen_at, first_failed_at, reasons)
+    SELECT ?1, d.sequence, CASE WHEN ?2 THEN m.message_key END, NOT ?2 OR m.message_key IS NULL, ?3,
+           d.first_seen_at, d.first_failed_at, d.reasons
+    FROM dead_letter AS d JOIN message AS m USING (sequence)
+    WHERE d.subscription_id = ?1 AND d.sequence IN (SELECT value FROM json_each(?4))
     RETURNING lane";
+
+/// 1: subscription, 2: sequences as JSON.
+pub(super) const UNBURY: &str = "
+    DELETE FROM dead_letter
+    WHERE subscription_id = ?1 AND sequence IN (SELECT value FROM json_each(?2))";
 
 /// Takes the head from each lane unless it is in flight; gives the lanes that have none now.
 async fn free_lanes(

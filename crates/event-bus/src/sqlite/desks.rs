@@ -10,24 +10,29 @@ use super::writer::Touched;
 /// The desks of this process.
 #[derive(Default)]
 pub(super) struct Desks {
-    desks: Mutex<Vec<Weak<Desk>>>,
+    known: Mutex<Vec<Weak<Desk>>>,
     /// A delivery left somebody's hands: a close may be complete.
     pub(super) settled: Notify,
+    /// Something was scheduled, or there may be more that is due.
+    pub(super) scheduled: Notify,
 }
 
 impl Desks {
     pub(super) fn add(&self, desk: &Arc<Desk>) {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desks = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         desks.retain(|desk| desk.strong_count() > 0);
         desks.push(Arc::downgrade(desk));
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Desk>> {
-        let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let desks = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         desks.iter().filter_map(Weak::upgrade).collect()
     }
 
     pub(super) fn wake(&self, touched: &Touched) {
+        if touched.scheduled {
+            self.scheduled.notify_one();
+        }
         if touched.topics.is_empty() && touched.subscriptions.is_empty() {
             return;
         }

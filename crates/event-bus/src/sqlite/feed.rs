@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::desk::{Desk, Next, Place};
+use super::clock::{self, Millis};
+use super::desk::{Desk, Place};
+use super::expiry::seen;
 use super::fault::closed;
 use super::publish::make_topic;
 use super::settle::{SqliteSettler, Verdict};
@@ -30,22 +33,28 @@ impl SqliteFeed {
         if shared.is_closing() {
             return Err(closed("subscribe"));
         }
-        let (topic, limit, lease_time) = (
-            subscription.topic.clone(),
+        let Subscription { topic, filter, .. } = subscription.clone();
+        let (limit, max_bytes, lease_time) = (
             subscription.max_in_flight,
+            subscription.max_bytes_in_flight,
             subscription.lease,
         );
         let joined = shared.work(Join { subscription }).await;
         let place = joined.map_err(|fault| fault.into_error("subscribe"))?;
         let place = place.map_err(|problem| Error::new(ErrorKind::Config, "subscribe", problem))?;
-        let desk = Arc::new(Desk::new(place, lease_time, limit));
+        let desk = Arc::new(Desk::new(place, lease_time, limit, max_bytes));
         shared.desks.add(&desk);
         if shared.is_closing() {
             // A close that began meanwhile may not have seen the desk.
             let _nothing_yet = desk.close();
             return Err(closed("subscribe"));
         }
-        tokio::spawn(pump::run(Arc::clone(&shared), Arc::clone(&desk), topic));
+        tokio::spawn(pump::run(
+            Arc::clone(&shared),
+            Arc::clone(&desk),
+            topic,
+            Arc::new(filter),
+        ));
         tokio::spawn(lease::keep(Arc::downgrade(&shared), Arc::downgrade(&desk)));
         Ok(Self { shared, desk })
     }
@@ -54,15 +63,7 @@ impl SqliteFeed {
 #[async_trait]
 impl Feed for SqliteFeed {
     async fn receive(&mut self) -> Result<Option<Incoming>, Error> {
-        loop {
-            match self.desk.next() {
-                Next::Delivery(incoming) => return Ok(Some(*incoming)),
-                Next::Closed => return Ok(None),
-                Next::Error(error) => return Err(error),
-                // A permit is kept for who was not waiting: nothing is missed in between.
-                Next::Nothing => self.desk.arrived.notified().await,
-            }
-        }
+        self.desk.receive().await
     }
 
     fn settler(&self) -> Arc<dyn Settler> {
@@ -119,7 +120,7 @@ impl Task for Join {
         connection: &mut SqliteConnection,
         _: &mut Touched,
     ) -> Result<Self::Output, sqlx::Error> {
-        join(connection, &self.subscription).await
+        join(connection, &self.subscription, clock::now()).await
     }
 }
 
@@ -127,6 +128,7 @@ impl Task for Join {
 pub(super) async fn join(
     connection: &mut SqliteConnection,
     subscription: &Subscription,
+    now: Millis,
 ) -> Result<Result<Place, String>, sqlx::Error> {
     let Subscription {
         topic, name, order, ..
@@ -140,7 +142,10 @@ pub(super) async fn join(
             .fetch_optional(&mut *connection)
             .await?;
     let id = match known {
-        Some((id, known)) if known == ordered => id,
+        Some((id, known)) if known == ordered => {
+            seen(connection, &[id], now).await?;
+            id
+        }
         Some((_, known)) => {
             let exists = if known {
                 Order::PerKey
@@ -152,19 +157,21 @@ pub(super) async fn join(
             )));
         }
         None => {
-            let cursor = match subscription.start {
-                Start::Latest => last_sequence(connection, topic_id).await?,
-                // The last two were refused before: they are not claimed.
-                Start::Earliest | Start::Time(_) | Start::Position(_) => 0,
+            let cursor = match start(connection, topic_id, &subscription.start).await? {
+                Ok(cursor) => cursor,
+                Err(problem) => return Ok(Err(problem)),
             };
-            sqlx::query("INSERT INTO subscription (topic_id, name, ordered, cursor) VALUES (?1, ?2, ?3, ?4)")
-                .bind(topic_id)
-                .bind(name.as_str())
-                .bind(ordered)
-                .bind(cursor)
-                .execute(connection)
-                .await?
-                .last_insert_rowid()
+            sqlx::query(
+                "INSERT INTO subscription (topic_id, name, ordered, cursor, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )
+            .bind(topic_id)
+            .bind(name.as_str())
+            .bind(ordered)
+            .bind(cursor)
+            .bind(now)
+            .execute(connection)
+            .await?
+            .last_insert_rowid()
         }
     };
     Ok(Ok(Place {
@@ -172,6 +179,45 @@ pub(super) async fn join(
         subscription: id,
         ordered,
     }))
+}
+
+/// The cursor of a subscription that begins there.
+async fn start(
+    connection: &mut SqliteConnection,
+    topic: i64,
+    start: &Start,
+) -> Result<Result<i64, String>, sqlx::Error> {
+    Ok(Ok(match start {
+        Start::Earliest => 0,
+        Start::Latest => last_sequence(connection, topic).await?,
+        Start::Time(time) => match first_since(connection, topic, *time).await? {
+            Some(first) => first - 1,
+            None => last_sequence(connection, topic).await?,
+        },
+        Start::Position(position) => match position.parse::<i64>() {
+            Ok(first @ 1..) => first - 1,
+            _ => {
+                return Ok(Err(format!(
+                    "{position:?} is no position of a bus file; they are whole numbers from 1 on"
+                )));
+            }
+        },
+    }))
+}
+
+/// Times are kept in milliseconds: the one that the time lies in counts as since.
+async fn first_since(
+    connection: &mut SqliteConnection,
+    topic: i64,
+    time: DateTime<Utc>,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT sequence FROM message WHERE topic_id = ?1 AND published_at >= ?2 ORDER BY sequence LIMIT 1",
+    )
+    .bind(topic)
+    .bind(time.timestamp_millis())
+    .fetch_optional(connection)
+    .await
 }
 
 async fn last_sequence(connection: &mut SqliteConnection, topic: i64) -> Result<i64, sqlx::Error> {

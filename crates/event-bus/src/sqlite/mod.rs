@@ -1,37 +1,4 @@
-//! An embedded log in one file, shared by the processes of one machine.
-//!
-//! | concept | here |
-//! |---|---|
-//! | topic | rows of one log, numbered in the order of their commits |
-//! | subscription | a cursor on the log, and a row for each message before it that is not settled |
-//! | key | a lane: the unsettled rows of the key, of which the oldest is the head and may be delivered |
-//! | ack | the row goes, the next of its lane becomes the head |
-//! | retry | the row stays the head and is due later |
-//! | lease | a head that was claimed is due again when its lease ends; its holder extends it in the background |
-//! | fence | each claim has a number; a settlement with an older one finds nothing |
-//! | dead letter | a row of its own, which keeps the message in the log |
-//! | replay | what the log still has |
-//!
-//! One connection writes, owned by one task: what is published, settled and claimed while a commit is under way shares
-//! the next. Every commit is synchronised to the disk (`synchronous=FULL`), so accepted means durable. Reading has its
-//! own connections. Subscribers are woken by the commits of their own process; what other processes do they notice by a
-//! look every `poll`.
-//!
-//! # Settings
-//!
-//! `sqlite:PATH?retain=7d&poll=200ms&publish_timeout=30s&max_message_bytes=16777216` (the defaults).
-//!
-//! # Retention
-//!
-//! A message stays `retain` after it was published, so that later subscriptions can begin with it, and longer as long as
-//! a subscription has not settled it or keeps it as a dead letter. `retain=0s` deletes what is settled about once a
-//! second. A subscription that nobody reads any more keeps its messages for ever.
-//!
-//! # Limits
-//!
-//! The file must be on a local disk: SQLite's write-ahead log does not work over a network. Leases and delays use the
-//! wall clock, which all processes of the machine share; when it is set forward, leases end early, and the fence keeps
-//! late settlements out. A process that is killed burns one attempt of what it had fetched ahead.
+#![doc = include_str!("../../docs/sqlite.md")]
 
 mod backlog;
 mod claim;
@@ -41,15 +8,18 @@ mod config;
 mod dead_letter;
 mod desk;
 mod desks;
+mod expiry;
 mod fault;
 mod feed;
 mod lease;
 mod publish;
 mod pump;
 mod retention;
+mod schedule;
 mod schema;
 mod settle;
 mod statements;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -65,7 +35,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::config::Config;
-use self::dead_letter::{Purge, Redrive};
+use self::dead_letter::Purge;
 use self::desk::Desk;
 use self::desks::Desks;
 use self::fault::{Fault, closed};
@@ -127,14 +97,16 @@ impl Shared {
         receipts: impl IntoIterator<Item = Receipt>,
         verdict: fn() -> Verdict,
     ) {
-        for receipt in receipts {
-            let job = settle::Job {
+        let verdicts: Vec<_> = receipts
+            .into_iter()
+            .map(|receipt| (receipt, verdict()))
+            .collect();
+        if !verdicts.is_empty() {
+            let _ = self.ask(Job::Settle(settle::Job {
                 subscription: desk.place.subscription,
-                receipt,
-                verdict: verdict(),
+                verdicts,
                 reply: None,
-            };
-            let _ = self.ask(Job::Settle(job));
+            }));
         }
     }
 }
@@ -163,6 +135,8 @@ impl Sqlite {
             closed: AtomicBool::new(false),
         });
         tokio::spawn(retention::run(Arc::downgrade(&shared)));
+        tokio::spawn(schedule::run(Arc::downgrade(&shared)));
+        tokio::spawn(expiry::run(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }
 
@@ -200,12 +174,17 @@ impl Backend for Sqlite {
             multi_process: true,
             ordered: true,
             replay: true,
+            seek: true,
+            filters: true,
+            patterns: true,
+            delayed: true,
             durable_retry: true,
             durable_attempts: true,
             dead_letters: true,
             fenced: true,
             positions: true,
             exact_backlog: true,
+            max_message_bytes: self.shared.config.max_message,
             ..Capabilities::none()
         }
     }
@@ -242,10 +221,8 @@ impl Backend for Sqlite {
         limit: usize,
         filter: &Filter,
     ) -> Result<u64, Error> {
-        filter.refuse_conditions("redrive")?;
         let place = backlog::find(&self.shared, "redrive", topic, name).await?;
-        let redriven = self.shared.work(Redrive { place, limit }).await;
-        redriven.map_err(|fault| fault.into_error("redrive"))
+        dead_letter::redrive_all(&self.shared, place, limit, filter).await
     }
 
     async fn purge_dead_letters(
@@ -256,6 +233,10 @@ impl Backend for Sqlite {
         let place = backlog::find(&self.shared, "purge_dead_letters", topic, name).await?;
         let purged = self.shared.work(Purge { place }).await;
         purged.map_err(|fault| fault.into_error("purge_dead_letters"))
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        backlog::topics(&self.shared).await
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -7,16 +7,16 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
 use super::clock::Millis;
 use super::codec::Row;
 use super::fault::Fault;
 use super::writer::{self, Reply, Touched};
+use super::{Shared, schedule};
 use crate::error::{Error, ErrorKind, PublishError, PublishErrorKind};
 use crate::message::{Accepted, Message};
 use crate::name::TopicName;
 
-/// Rows of one insert: six values each, and SQLite takes 32,766.
+/// Rows of one insert: seven values each, and SQLite takes 32,766.
 const ROWS: usize = 1000;
 /// What waits for the writer at most, in KiB.
 const QUEUE_KIB: u32 = 32 * 1024;
@@ -24,14 +24,15 @@ const QUEUE_KIB: u32 = 32 * 1024;
 /// Messages to append.
 pub(super) struct Job {
     pub(super) rows: Vec<(TopicName, Row)>,
-    pub(super) reply: Reply<Vec<i64>>,
+    /// The position of each, where it is in the log already.
+    pub(super) reply: Reply<Vec<Option<i64>>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Job {
     pub(super) fn new(
         rows: Vec<(TopicName, Row)>,
-        reply: Reply<Vec<i64>>,
+        reply: Reply<Vec<Option<i64>>>,
         room: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -82,13 +83,12 @@ pub(super) async fn publish(
 }
 
 fn encode(shared: &Shared, message: &Message) -> Result<Row, Error> {
-    let row = Row::encode(message)?;
-    let (size, most) = (row.size(), shared.config.max_message_bytes);
+    let (size, most) = (message.size(), shared.config.max_message);
     if size > most {
-        let problem = format!("the message has {size} bytes; max_message_bytes is {most}");
+        let problem = format!("the message is {size} bytes, and {most} are allowed (max_message)");
         return Err(Error::new(ErrorKind::Message, "publish", problem));
     }
-    Ok(row)
+    Row::encode(message)
 }
 
 /// Messages that go to the writer together.
@@ -136,7 +136,7 @@ impl Chunk {
             Ok(sequences) => results.extend(
                 sequences
                     .iter()
-                    .map(|n| Ok(Accepted::new(Some(n.to_string())))),
+                    .map(|n| Ok(Accepted::new(n.map(|n| n.to_string())))),
             ),
             Err(refused) => {
                 results.extend(
@@ -209,7 +209,7 @@ async fn write(
     rows: Vec<(TopicName, Row)>,
     kib: u32,
     deadline: Instant,
-) -> Result<Vec<i64>, Refusal> {
+) -> Result<Vec<Option<i64>>, Refusal> {
     let room = timeout_at(deadline, Arc::clone(&shared.room).acquire_many_owned(kib)).await;
     let room = room.map_err(|_| Refusal::NoRoom)?;
     let room = room.map_err(|_| Refusal::Fault(Fault::Closed))?;
@@ -224,19 +224,26 @@ async fn write(
     }
 }
 
-/// Appends the messages of all jobs; gives the sequence numbers of each.
+/// Appends the messages of all jobs, or schedules those that are not due; gives the sequence numbers of each.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     topics: &mut HashMap<TopicName, i64>,
     jobs: &[Job],
     now: Millis,
     touched: &mut Touched,
-) -> Result<Vec<Vec<i64>>, sqlx::Error> {
+) -> Result<Vec<Vec<Option<i64>>>, sqlx::Error> {
     let mut rows = Vec::new();
+    let mut later = Vec::new();
+    let is_due = |row: &Row| row.due.is_none_or(|due| due <= now);
     for (topic, row) in jobs.iter().flat_map(|job| &job.rows) {
         let topic = topic_id(connection, topics, topic).await?;
-        touched.topics.insert(topic);
-        rows.push((topic, row));
+        if is_due(row) {
+            touched.topics.insert(topic);
+            rows.push((topic, row));
+        } else {
+            touched.scheduled = true;
+            later.push((topic, row));
+        }
     }
     let mut sequences = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(ROWS) {
@@ -245,10 +252,18 @@ pub(super) async fn apply(
         // One statement of the only writer: its rows are numbered one after the other.
         sequences.extend(last - count + 1..=last);
     }
+    for chunk in later.chunks(ROWS) {
+        schedule::insert(connection, chunk).await?;
+    }
     let mut sequences = sequences.into_iter();
     Ok(jobs
         .iter()
-        .map(|job| sequences.by_ref().take(job.rows.len()).collect())
+        .map(|job| {
+            job.rows
+                .iter()
+                .map(|(_, row)| is_due(row).then(|| sequences.next()).flatten())
+                .collect()
+        })
         .collect())
 }
 
@@ -258,16 +273,17 @@ async fn insert(
     now: Millis,
 ) -> Result<i64, sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO message (topic_id, message_key, published_at, headers, content_type, data) ",
+        "INSERT INTO message (topic_id, message_key, published_at, attributes, content_type, data, headers) ",
     );
     insert.push_values(rows, |mut values, (topic, row)| {
         values
             .push_bind(*topic)
             .push_bind(row.key.as_deref())
             .push_bind(now)
-            .push_bind(row.headers.as_str())
+            .push_bind(row.attributes.as_str())
             .push_bind(row.content_type.as_deref())
-            .push_bind(row.data.as_deref());
+            .push_bind(row.data.as_deref())
+            .push_bind(row.headers.as_deref());
     });
     // One text per number of rows: only the shortest is worth a place in the statement cache.
     let cached = rows.len() == 1;

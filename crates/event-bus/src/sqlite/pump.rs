@@ -10,12 +10,13 @@ use super::Shared;
 use super::claim::{Claim, Claimed, number};
 use super::clock::{self, Millis};
 use super::codec::{Stored, decode};
-use super::desk::Desk;
+use super::desk::{Desk, Fetched, Room};
 use super::fault::{self, Fault};
 use super::settle::Verdict;
 use super::statements::{ANYTHING, BODIES};
 use crate::backend::{Incoming, Receipt};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::message::Undecodable;
 use crate::name::TopicName;
 
@@ -23,17 +24,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Supplies the desk until it is closed.
-pub(super) async fn run(shared: Arc<Shared>, desk: Arc<Desk>, topic: TopicName) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    topic: TopicName,
+    filter: Arc<Filter>,
+) {
     let mut pause = FIRST_PAUSE;
-    while let Some(room) = desk.room() {
-        if room == 0 {
-            desk.wake.notified().await;
-            continue;
-        }
-        match supply(&shared, &desk, &topic, room).await {
+    while let Some(room) = desk.roomy().await {
+        match supply(&shared, &desk, &topic, &filter, room).await {
             Ok(Supplied { more: true, .. }) => pause = FIRST_PAUSE,
             Ok(Supplied { next_due, .. }) => {
                 pause = FIRST_PAUSE;
+                // Also when the next message does not fit beside what is held: another member may take it.
                 rest(&shared, &desk, next_due).await;
             }
             Err(error) => {
@@ -57,23 +60,29 @@ async fn supply(
     shared: &Shared,
     desk: &Desk,
     topic: &TopicName,
-    room: usize,
+    filter: &Arc<Filter>,
+    room: Room,
 ) -> Result<Supplied, Error> {
     let claim = Claim {
         place: desk.place,
-        limit: room,
+        room,
         lease: desk.lease,
+        filter: Arc::clone(filter),
     };
     let claimed = shared
         .work(claim)
         .await
         .map_err(|fault| fault.into_error("receive"))?;
+    if claimed.gone {
+        let problem = "the subscription is gone: nobody was there for longer than expire_subscriptions; subscribe again";
+        return Err(Error::new(ErrorKind::Config, "receive", problem));
+    }
     let (more, next_due) = (claimed.more, claimed.next_due);
     if !claimed.deliveries.is_empty() {
         let receipts: Vec<Receipt> = claimed
             .deliveries
             .iter()
-            .map(|(sequence, _)| Receipt::new(*sequence, claimed.fence))
+            .map(|leased| Receipt::new(leased.sequence, claimed.fence))
             .collect();
         let refused = match bodies(shared, topic, claimed).await {
             Ok(deliveries) => desk.put(deliveries),
@@ -90,9 +99,8 @@ async fn supply(
 #[derive(sqlx::FromRow)]
 struct Body {
     sequence: i64,
-    headers: String,
-    content_type: Option<String>,
-    data: Option<Vec<u8>>,
+    #[sqlx(flatten)]
+    stored: Stored,
 }
 
 /// Reads what was claimed, on a connection of its own: the writer goes on meanwhile.
@@ -100,11 +108,11 @@ async fn bodies(
     shared: &Shared,
     topic: &TopicName,
     claimed: Claimed,
-) -> Result<Vec<Incoming>, Error> {
+) -> Result<Vec<Fetched>, Error> {
     let sequences: Vec<u64> = claimed
         .deliveries
         .iter()
-        .map(|(sequence, _)| *sequence)
+        .map(|leased| leased.sequence)
         .collect();
     let rows: Vec<Body> = sqlx::query_as(BODIES)
         .bind(serde_json::json!(sequences).to_string())
@@ -113,27 +121,24 @@ async fn bodies(
         .map_err(|source| fault::error("receive", source))?;
     let mut stored: HashMap<u64, Stored> = rows
         .into_iter()
-        .map(|row| {
-            (
-                number(row.sequence),
-                (row.headers, row.content_type, row.data),
-            )
-        })
+        .map(|row| (number(row.sequence), row.stored))
         .collect();
-    let incoming = claimed.deliveries.into_iter().map(|(sequence, attempt)| {
-        let body = match stored.remove(&sequence) {
+    let fetched = claimed.deliveries.into_iter().map(|leased| {
+        let body = match stored.remove(&leased.sequence) {
             Some(row) => decode(topic, row),
             // Retention keeps what is unsettled; somebody else deleted it.
             None => Err(Undecodable::new("the message is gone from the file", None)),
         };
-        Incoming::new(
-            body,
-            attempt,
-            sequence.to_string(),
-            Receipt::new(sequence, claimed.fence),
-        )
+        let receipt = Receipt::new(leased.sequence, claimed.fence);
+        let position = leased.sequence.to_string();
+        let incoming = Incoming::new(body, leased.attempt, position, receipt)
+            .with_first_seen_at(Some(clock::time(leased.first_seen_at)));
+        Fetched {
+            incoming,
+            size: leased.size,
+        }
     });
-    Ok(incoming.collect())
+    Ok(fetched.collect())
 }
 
 /// Waits for something to claim: told by this process, due by the clock, or done by another process.

@@ -16,15 +16,15 @@ use super::fault::{Fault, closed};
 use super::statements::{BURY, FINISH, GIVE_BACK, MAKE_WAY, PROMOTE};
 use super::writer::{self, Reply, Touched};
 use crate::backend::{Receipt, Settlement, Settler};
+use crate::dead_letter::REASONS;
 use crate::error::{Error, ErrorKind};
 
-/// One verdict.
+/// Verdicts on deliveries of one subscription.
 pub(super) struct Job {
     pub(super) subscription: i64,
-    pub(super) receipt: Receipt,
-    pub(super) verdict: Verdict,
-    /// Whether the receipt held.
-    pub(super) reply: Option<Reply<bool>>,
+    pub(super) verdicts: Vec<(Receipt, Verdict)>,
+    /// Whether the receipts held.
+    pub(super) reply: Option<Reply<Vec<bool>>>,
 }
 
 /// What becomes of a delivery.
@@ -43,35 +43,64 @@ pub(super) struct SqliteSettler {
     pub(super) desk: Arc<Desk>,
 }
 
-#[async_trait]
-impl Settler for SqliteSettler {
-    async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<(), Error> {
-        if self.shared.is_closed() {
-            return Err(closed("settle"));
-        }
-        if !self.desk.holds(receipt) {
-            return Err(lost());
-        }
+impl SqliteSettler {
+    /// Asks for verdicts on deliveries that are held; gives whether they still were in the file.
+    async fn ask(&self, verdicts: Vec<(Receipt, Verdict)>) -> Result<Vec<bool>, Fault> {
         let (reply, answer) = oneshot::channel();
         let job = Job {
             subscription: self.desk.place.subscription,
-            receipt,
-            verdict: match settlement {
-                Settlement::Ack => Verdict::Done,
-                Settlement::Reject { reason } => Verdict::Rejected(reason),
-                Settlement::Retry { after } => Verdict::Again(after),
-            },
+            verdicts,
             reply: Some(reply),
         };
-        let asked = self.shared.ask(writer::Job::Settle(job));
-        asked.map_err(|fault| fault.into_error("settle"))?;
-        let held = answer
-            .await
-            .unwrap_or(Err(Fault::Closed))
-            .map_err(|fault| fault.into_error("settle"))?;
-        self.desk.let_go(receipt);
-        self.shared.desks.settled.notify_waiters();
-        if held { Ok(()) } else { Err(lost()) }
+        self.shared.ask(writer::Job::Settle(job))?;
+        answer.await.unwrap_or(Err(Fault::Closed))
+    }
+}
+
+#[async_trait]
+impl Settler for SqliteSettler {
+    async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<(), Error> {
+        let mut results = self.settle_batch(vec![(receipt, settlement)]).await;
+        results.pop().unwrap_or_else(|| Err(lost()))
+    }
+
+    async fn settle_batch(
+        &self,
+        settlements: Vec<(Receipt, Settlement)>,
+    ) -> Vec<Result<(), Error>> {
+        if self.shared.is_closed() {
+            return settlements.iter().map(|_| Err(closed("settle"))).collect();
+        }
+        let mut results: Vec<Result<(), Error>> = Vec::with_capacity(settlements.len());
+        let (mut asked, mut verdicts) = (Vec::new(), Vec::new());
+        for (at, (receipt, settlement)) in settlements.into_iter().enumerate() {
+            // What is asked for is answered below.
+            results.push(Err(lost()));
+            if self.desk.holds(receipt) {
+                asked.push((at, receipt));
+                verdicts.push((receipt, Verdict::from(settlement)));
+            }
+        }
+        if asked.is_empty() {
+            return results;
+        }
+        match self.ask(verdicts).await {
+            Ok(held) => {
+                for ((at, receipt), held) in asked.into_iter().zip(held) {
+                    self.desk.let_go(receipt);
+                    if held {
+                        results[at] = Ok(());
+                    }
+                }
+                self.shared.desks.settled.notify_waiters();
+            }
+            Err(fault) => {
+                for (at, _) in asked {
+                    results[at] = Err(fault.clone().into_error("settle"));
+                }
+            }
+        }
+        results
     }
 
     fn release(&self, receipt: Receipt) {
@@ -83,10 +112,23 @@ impl Settler for SqliteSettler {
     }
 }
 
+impl From<Settlement> for Verdict {
+    fn from(settlement: Settlement) -> Self {
+        match settlement {
+            Settlement::Ack => Self::Done,
+            Settlement::Reject { reason } => Self::Rejected(reason),
+            Settlement::Retry { after } => Self::Again(after),
+        }
+    }
+}
+
 fn lost() -> Error {
     let problem = "the delivery was settled before, or its lease ended and another took it over";
     Error::new(ErrorKind::LeaseLost, "settle", problem)
 }
+
+/// One verdict, and whose.
+type One<'job> = (i64, Receipt, &'job Verdict);
 
 /// Applies the verdicts in their order; tells of each whether its receipt held.
 pub(super) async fn apply(
@@ -94,40 +136,47 @@ pub(super) async fn apply(
     jobs: &[Job],
     now: Millis,
     touched: &mut Touched,
-) -> Result<Vec<bool>, sqlx::Error> {
-    let mut held = vec![false; jobs.len()];
-    let mut round: Vec<usize> = Vec::with_capacity(jobs.len());
-    let mut later: Vec<usize> = (0..jobs.len()).collect();
+) -> Result<Vec<Vec<bool>>, sqlx::Error> {
+    let all: Vec<One<'_>> = jobs
+        .iter()
+        .flat_map(|job| {
+            let verdicts = job.verdicts.iter();
+            verdicts.map(|(receipt, verdict)| (job.subscription, *receipt, verdict))
+        })
+        .collect();
+    let mut held = vec![false; all.len()];
+    let mut later: Vec<usize> = (0..all.len()).collect();
     while !later.is_empty() {
         // Two verdicts on one delivery: the first counts, so the second waits until it is applied.
         let mut seen = HashSet::new();
-        round.clear();
-        let (now_due, next): (Vec<usize>, Vec<usize>) = later
+        let (round, next): (Vec<usize>, Vec<usize>) = later
             .into_iter()
-            .partition(|at| seen.insert((jobs[*at].subscription, jobs[*at].receipt.id)));
-        round.extend(now_due);
+            .partition(|at| seen.insert((all[*at].0, all[*at].1.id)));
         later = next;
-        let settled = apply_round(connection, jobs, &round, now, touched).await?;
+        let verdicts: Vec<One<'_>> = round.iter().map(|at| all[*at]).collect();
+        let settled = apply_round(connection, &verdicts, now, touched).await?;
         for at in &round {
-            held[*at] = settled.contains(&(jobs[*at].subscription, jobs[*at].receipt.id));
+            held[*at] = settled.contains(&(all[*at].0, all[*at].1.id));
         }
     }
-    Ok(held)
+    let mut held = held.into_iter();
+    Ok(jobs
+        .iter()
+        .map(|job| held.by_ref().take(job.verdicts.len()).collect())
+        .collect())
 }
 
 async fn apply_round(
     connection: &mut SqliteConnection,
-    jobs: &[Job],
-    round: &[usize],
+    round: &[One<'_>],
     now: Millis,
     touched: &mut Touched,
 ) -> Result<HashSet<(i64, u64)>, sqlx::Error> {
     let mut finished = Vec::new();
     let mut rejected = Vec::new();
     let mut back = Vec::new();
-    for job in round.iter().map(|at| &jobs[*at]) {
-        let (subscription, Receipt { id, fence }) = (job.subscription, job.receipt);
-        match &job.verdict {
+    for (subscription, Receipt { id, fence }, verdict) in round.iter().copied() {
+        match verdict {
             Verdict::Done => finished.push((subscription, id, fence)),
             Verdict::Rejected(reason) => {
                 rejected.push((subscription, id, fence, reason));
@@ -139,21 +188,29 @@ async fn apply_round(
             Verdict::Untouched => back.push((subscription, id, fence, now, 1)),
         }
     }
-    let mut gone = Vec::new();
+    let mut gone: Vec<Settled> = Vec::new();
     if !rejected.is_empty() {
         let rejected = serde_json::json!(rejected).to_string();
         sqlx::query(BURY)
             .bind(rejected)
             .bind(now)
+            .bind(i64::try_from(REASONS).unwrap_or(i64::MAX))
             .execute(&mut *connection)
             .await?;
     }
     if !finished.is_empty() {
-        gone = settled_rows(connection, FINISH, serde_json::json!(finished)).await?;
+        gone = sqlx::query_as(FINISH)
+            .bind(serde_json::json!(finished).to_string())
+            .fetch_all(&mut *connection)
+            .await?;
     }
-    let mut returned = Vec::new();
+    let mut returned: Vec<Settled> = Vec::new();
     if !back.is_empty() {
-        returned = settled_rows(connection, GIVE_BACK, serde_json::json!(back)).await?;
+        returned = sqlx::query_as(GIVE_BACK)
+            .bind(serde_json::json!(back).to_string())
+            .bind(now)
+            .fetch_all(&mut *connection)
+            .await?;
         let heads: Vec<_> = returned
             .iter()
             .filter(|(_, _, lane)| lane.is_some())
@@ -182,17 +239,6 @@ async fn apply_round(
 }
 
 type Settled = (i64, i64, Option<String>);
-
-async fn settled_rows(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    jobs: serde_json::Value,
-) -> Result<Vec<Settled>, sqlx::Error> {
-    sqlx::query_as(statement)
-        .bind(jobs.to_string())
-        .fetch_all(connection)
-        .await
-}
 
 /// The oldest of each lane becomes its head.
 pub(super) async fn promote(

@@ -1,16 +1,24 @@
 //! The statements that run for every delivery, in one place so that a test can look at their plans.
 
-/// Heads that may be delivered now, the longest waiting first.
+/// The cursor of a subscription, unless it is gone.
+/// 1: subscription.
+pub(super) const CURSOR: &str = "SELECT cursor FROM subscription WHERE id = ?1";
+
+/// Heads that may be delivered now, the longest waiting first, and how large their messages are.
 /// 1: subscription, 2: now, 3: how many.
 pub(super) const READY: &str = "
-    SELECT sequence FROM delivery
-    WHERE subscription_id = ?1 AND head = 1 AND due <= ?2
-    ORDER BY due, sequence LIMIT ?3";
+    SELECT d.sequence, coalesce((
+        SELECT octet_length(attributes) + coalesce(octet_length(data), 0) + coalesce(octet_length(headers), 0)
+        FROM message AS m WHERE m.sequence = d.sequence), 0)
+    FROM delivery AS d
+    WHERE d.subscription_id = ?1 AND d.head = 1 AND d.due <= ?2
+    ORDER BY d.due, d.sequence LIMIT ?3";
 
-/// Takes messages from the log into the subscription. The first of each key becomes the head of its lane, unless the
-/// lane has one.
-/// 1: subscription, 2: now, 3: topic, 4: how many, 5: whether it is ordered.
-pub(super) const TAKE: &str = "
+/// Takes messages into the subscription. The first of each key becomes the head of its lane, unless the lane has one.
+macro_rules! take {
+    ($messages:literal) => {
+        concat!(
+            "
     INSERT INTO delivery (subscription_id, sequence, lane, head, due)
     SELECT ?1, sequence, lane,
            lane IS NULL OR (nth = 1 AND NOT EXISTS (
@@ -18,26 +26,47 @@ pub(super) const TAKE: &str = "
            ?2
     FROM (
         SELECT sequence, lane, row_number() OVER (PARTITION BY lane ORDER BY sequence) AS nth
-        FROM (
-            SELECT sequence, CASE WHEN ?5 THEN message_key END AS lane FROM message
-            WHERE topic_id = ?3 AND sequence > (SELECT cursor FROM subscription WHERE id = ?1)
-            ORDER BY sequence LIMIT ?4)
-    ) AS fresh";
+        FROM (SELECT sequence, CASE WHEN ?3 THEN message_key END AS lane FROM ",
+            $messages,
+            ")
+    ) AS fresh
+    RETURNING sequence"
+        )
+    };
+}
 
-/// Moves the cursor behind what was taken.
-/// 1: subscription.
-pub(super) const ADVANCE: &str = "
-    UPDATE subscription SET cursor = (SELECT max(sequence) FROM delivery WHERE subscription_id = ?1) WHERE id = ?1";
+/// Takes what follows in the log.
+/// 1: subscription, 2: now, 3: whether it is ordered, 4: topic, 5: cursor, 6: how many.
+pub(super) const TAKE: &str =
+    take!("message WHERE topic_id = ?4 AND sequence > ?5 ORDER BY sequence LIMIT ?6");
+
+/// What follows in the log, for a filter to look at.
+/// 1: topic, 2: cursor, 3: how many.
+pub(super) const LOOK: &str = "
+    SELECT sequence, attributes, content_type FROM message
+    WHERE topic_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+
+/// Takes what the filter wants.
+/// 1: subscription, 2: now, 3: whether it is ordered, 4: sequences as JSON.
+pub(super) const TAKE_WANTED: &str =
+    take!("message WHERE sequence IN (SELECT value FROM json_each(?4))");
+
+/// Moves the cursor behind what was taken or passed over.
+/// 1: subscription, 2: cursor.
+pub(super) const ADVANCE: &str = "UPDATE subscription SET cursor = ?2 WHERE id = ?1";
 
 /// 1: subscription.
 pub(super) const NEXT_FENCE: &str =
     "UPDATE subscription SET fence = fence + 1 WHERE id = ?1 RETURNING fence";
 
-/// 1: subscription, 2: fence, 3: end of the lease, 4: sequences as JSON.
+/// Leases heads. One whose lease ended has failed at that moment.
+/// 1: subscription, 2: fence, 3: end of the lease, 4: sequences as JSON, 5: now.
 pub(super) const LEASE: &str = "
-    UPDATE delivery SET fence = ?2, attempts = attempts + 1, due = ?3
+    UPDATE delivery SET fence = ?2, attempts = attempts + 1, due = ?3,
+        first_seen_at = coalesce(first_seen_at, ?5),
+        first_failed_at = CASE WHEN fence > 0 THEN coalesce(first_failed_at, due) ELSE first_failed_at END
     WHERE subscription_id = ?1 AND sequence IN (SELECT value FROM json_each(?4))
-    RETURNING sequence, attempts";
+    RETURNING sequence, attempts, first_seen_at";
 
 /// When the next head is due.
 /// 1: subscription.
@@ -53,7 +82,7 @@ pub(super) const ANYTHING: &str = "
 
 /// 1: sequences as JSON.
 pub(super) const BODIES: &str = "
-    SELECT sequence, headers, content_type, data FROM message
+    SELECT sequence, message_key, attributes, content_type, data, headers FROM message
     WHERE sequence IN (SELECT value FROM json_each(?1))";
 
 /// Extends leases that still hold.
@@ -63,11 +92,16 @@ pub(super) const EXTEND: &str = "
     WHERE subscription_id = j.value ->> 0 AND sequence = j.value ->> 1 AND fence = j.value ->> 2
     RETURNING subscription_id, sequence, fence";
 
-/// Copies what is rejected to the dead letters.
-/// 1: [[subscription, sequence, fence, reason], …], 2: now.
+/// Copies what is rejected to the dead letters. Of the reasons, the newest are kept.
+/// 1: [[subscription, sequence, fence, reason], …], 2: now, 3: how many reasons.
 pub(super) const BURY: &str = "
-    INSERT INTO dead_letter (subscription_id, sequence, attempts, reason, rejected_at)
-    SELECT d.subscription_id, d.sequence, d.attempts, j.value ->> 3, ?2
+    INSERT INTO dead_letter (subscription_id, sequence, attempts, reasons, rejected_at, first_seen_at, first_failed_at)
+    SELECT d.subscription_id, d.sequence, d.attempts,
+           json_insert(
+               CASE WHEN json_array_length(d.reasons) >= ?3 THEN json_remove(d.reasons, '$[0]')
+                    ELSE coalesce(d.reasons, '[]') END,
+               '$[#]', j.value ->> 3),
+           ?2, d.first_seen_at, coalesce(d.first_failed_at, ?2)
     FROM json_each(?1) AS j
     CROSS JOIN delivery AS d
         ON d.subscription_id = j.value ->> 0 AND d.sequence = j.value ->> 1 AND d.fence = j.value ->> 2";
@@ -78,10 +112,13 @@ pub(super) const FINISH: &str = "
         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))
     RETURNING subscription_id, sequence, lane";
 
-/// Gives deliveries back, to be due at a time, and to be counted (0) or not (1).
-/// 1: [[subscription, sequence, fence, due, uncounted], …].
+/// Gives deliveries back, to be due at a time. What is given back after an attempt has failed; what is given back as if
+/// it had not been handed out (1) has not, and was not seen either.
+/// 1: [[subscription, sequence, fence, due, uncounted], …], 2: now.
 pub(super) const GIVE_BACK: &str = "
-    UPDATE delivery SET fence = 0, due = j.value ->> 3, attempts = attempts - (j.value ->> 4)
+    UPDATE delivery SET fence = 0, due = j.value ->> 3, attempts = attempts - (j.value ->> 4),
+        first_seen_at = CASE WHEN attempts > j.value ->> 4 THEN first_seen_at END,
+        first_failed_at = CASE WHEN j.value ->> 4 THEN first_failed_at ELSE coalesce(first_failed_at, ?2) END
     FROM json_each(?1) AS j
     WHERE subscription_id = j.value ->> 0 AND sequence = j.value ->> 1 AND fence = j.value ->> 2
     RETURNING subscription_id, sequence, lane";

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::config::Config;
 use super::desks::Desks;
 use super::fault::{Fault, is_busy};
-use super::{clock, lease, publish, schema, settle};
+use super::{clock, lease, publish, schedule, schema, settle};
 use crate::backend::Receipt;
 use crate::name::TopicName;
 
@@ -106,6 +106,8 @@ impl<T: Task> Work for Pending<T> {
 pub(super) struct Touched {
     pub(super) topics: HashSet<i64>,
     pub(super) subscriptions: HashSet<i64>,
+    /// Something was scheduled, or there may be more that is due.
+    pub(super) scheduled: bool,
 }
 
 /// Jobs that share a transaction.
@@ -120,8 +122,8 @@ struct Batch {
 
 /// What the jobs of a batch found out, in their order.
 struct Outcome {
-    published: Vec<Vec<i64>>,
-    settled: Vec<bool>,
+    published: Vec<Vec<Option<i64>>>,
+    settled: Vec<Vec<bool>>,
     extended: HashSet<(i64, Receipt)>,
 }
 
@@ -169,7 +171,36 @@ struct Writer {
 }
 
 impl Writer {
-    async fn commit(&mut self, mut batch: Batch) {
+    async fn commit(&mut self, batch: Batch) {
+        self.append_due().await;
+        let Err(refused) = self.try_commit(batch).await else {
+            return;
+        };
+        let parts = if refused.apart {
+            // What cannot be written may be one job's, and must not fail what shares its transaction by chance.
+            refused.batch.apart()
+        } else {
+            vec![refused.batch]
+        };
+        if parts.len() <= 1 {
+            self.give_up(parts, &refused.fault);
+            return;
+        }
+        for part in parts {
+            if let Err(refused) = self.try_commit(part).await {
+                self.give_up(vec![refused.batch], &refused.fault);
+            }
+        }
+    }
+
+    fn give_up(&self, batches: Vec<Batch>, fault: &Fault) {
+        tracing::warn!(error = ?fault, path = %self.config.path.display(), "bus file not written");
+        for batch in batches {
+            batch.fail(fault);
+        }
+    }
+
+    async fn try_commit(&mut self, mut batch: Batch) -> Result<(), Refused> {
         let deadline = Instant::now() + self.config.publish_timeout;
         loop {
             let mut touched = Touched::default();
@@ -177,16 +208,45 @@ impl Writer {
                 Ok(outcome) => {
                     batch.succeed(outcome);
                     self.desks.wake(&touched);
-                    return;
+                    return Ok(());
                 }
                 Err(Failed::Busy(_)) if Instant::now() < deadline => {
                     sleep(Duration::from_millis(10)).await;
                 }
-                Err(Failed::Busy(fault) | Failed::Broken(fault)) => {
-                    tracing::warn!(error = ?fault, path = %self.config.path.display(), "bus file not written");
-                    batch.fail(&fault);
-                    return;
+                Err(Failed::Busy(fault)) => {
+                    let apart = false;
+                    return Err(Refused {
+                        batch,
+                        fault,
+                        apart,
+                    });
                 }
+                Err(Failed::Broken(fault)) => {
+                    // What may have been written must not be written again.
+                    let apart = matches!(fault, Fault::NotWritten(_));
+                    return Err(Refused {
+                        batch,
+                        fault,
+                        apart,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What is due goes into the log before what is published now.
+    async fn append_due(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mut touched = Touched::default();
+        match schedule::append_due(connection, clock::now(), &mut touched).await {
+            Ok(()) => self.desks.wake(&touched),
+            // It stays scheduled, and is tried again before the next transaction.
+            Err(error) if is_busy(&error) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, path = %self.config.path.display(), "due messages not appended");
+                self.connection = None;
             }
         }
     }
@@ -224,6 +284,14 @@ impl Writer {
             tracing::warn!(error = %error, "bus file not closed cleanly");
         }
     }
+}
+
+/// A batch that was not written, and why.
+struct Refused {
+    batch: Batch,
+    fault: Fault,
+    /// Its parts may be written all the same.
+    apart: bool,
 }
 
 enum Failed {
@@ -277,7 +345,7 @@ impl Batch {
                 self.publishes.push(job);
             }
             Job::Settle(job) => {
-                self.size += 1;
+                self.size += job.verdicts.len();
                 self.settlements.push(job);
             }
             Job::Extend(job) => {
@@ -291,6 +359,37 @@ impl Batch {
             Job::Stop(stopped) => return Some(stopped),
         }
         None
+    }
+
+    /// What is published, what is settled, what is extended, and each other work, by itself.
+    fn apart(self) -> Vec<Self> {
+        let kinds = [
+            Self {
+                publishes: self.publishes,
+                ..Self::default()
+            },
+            Self {
+                settlements: self.settlements,
+                ..Self::default()
+            },
+            Self {
+                extensions: self.extensions,
+                ..Self::default()
+            },
+        ];
+        let others = self.others.into_iter().map(|work| Self {
+            others: vec![work],
+            ..Self::default()
+        });
+        let parts = kinds.into_iter().chain(others);
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.publishes.is_empty()
+            && self.settlements.is_empty()
+            && self.extensions.is_empty()
+            && self.others.is_empty()
     }
 
     // Who no longer listens does not need the answer.

@@ -1,11 +1,18 @@
 //! The SQLite backend: against the contract, against the model, killed, shared, trimmed.
 
+mod choosing;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod file;
+mod full_disk;
+mod hand_over;
+mod later;
+mod letters;
+mod migration;
 mod model;
 mod plans;
 mod processes;
+mod retention;
 
 use std::path::Path;
 

@@ -5,10 +5,10 @@ use sqlx::SqliteConnection;
 use super::directory;
 use crate::sqlite::config::Config;
 use crate::sqlite::statements::{
-    ADVANCE, ANYTHING, BODIES, BURY, EXTEND, FINISH, GIVE_BACK, LEASE, MAKE_WAY, NEXT_DUE,
-    NEXT_FENCE, PROMOTE, READY, TAKE,
+    ADVANCE, ANYTHING, BODIES, BURY, CURSOR, EXTEND, FINISH, GIVE_BACK, LEASE, LOOK, MAKE_WAY,
+    NEXT_DUE, NEXT_FENCE, PROMOTE, READY, TAKE, TAKE_WANTED,
 };
-use crate::sqlite::{retention, schema};
+use crate::sqlite::{dead_letter, expiry, retention, schedule, schema};
 
 async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
     let explain = format!("EXPLAIN QUERY PLAN {statement}");
@@ -41,8 +41,11 @@ async fn every_statement_finds_its_rows_by_an_index() {
     let config = Config::parse(&path.display().to_string()).unwrap();
     let mut connection = schema::open_writer(&config).await.unwrap();
     let statements = [
+        CURSOR,
         READY,
         TAKE,
+        LOOK,
+        TAKE_WANTED,
         ADVANCE,
         NEXT_FENCE,
         LEASE,
@@ -56,6 +59,16 @@ async fn every_statement_finds_its_rows_by_an_index() {
         MAKE_WAY,
         PROMOTE,
         retention::DELETE,
+        retention::OLDEST_SETTLED,
+        retention::DELETE_SETTLED,
+        schedule::NEXT,
+        schedule::DUE,
+        schedule::APPEND,
+        schedule::FORGET,
+        expiry::SEEN,
+        dead_letter::OLDEST,
+        dead_letter::RETURN,
+        dead_letter::UNBURY,
     ];
     for statement in statements {
         let plan = plan(&mut connection, statement).await;

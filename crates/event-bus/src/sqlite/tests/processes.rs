@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sqlx::{Connection, SqliteConnection};
+use chrono::Utc;
+use sqlx::Connection;
 
+use super::file::raw;
 use super::{directory, message, name, open, topic};
 use crate::backend::Backend;
 use crate::bus::EventBus;
@@ -20,19 +22,22 @@ use crate::subscription::Subscription;
 const FILE: &str = "COMMERCE_EVENT_BUS_TEST_FILE";
 
 /// A child process that runs one test of this file, with the environment variable set.
-struct Process {
+pub(super) struct Process {
     child: Child,
-    lines: mpsc::Receiver<String>,
+    pub(super) lines: mpsc::Receiver<String>,
 }
 
 impl Process {
     fn run(test: &str, file: &Path) -> Self {
-        let test = format!(
-            "{}::{test}",
-            module_path!().split_once("::").expect("a module").1
-        );
-        let mut child = Command::new(env::current_exe().expect("the test binary"))
-            .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+        let binary = env::current_exe().expect("the test binary");
+        let test = format!("{}::{test}", parent_of_tests(module_path!()));
+        Self::start(&mut Command::new(binary), &test, file)
+    }
+
+    /// Runs one test of this binary by a command that ends with the binary.
+    pub(super) fn start(command: &mut Command, test: &str, file: &Path) -> Self {
+        let mut child = command
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(FILE, file)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -51,6 +56,11 @@ impl Process {
         Self { child, lines }
     }
 
+    /// Whether it ended by itself, and well.
+    pub(super) fn wait(&mut self) -> bool {
+        self.child.wait().expect("it ends").success()
+    }
+
     fn kill(&mut self) {
         self.child.kill().expect("it is killed");
         self.child.wait().expect("it ends");
@@ -64,8 +74,13 @@ impl Drop for Process {
     }
 }
 
+/// The path of a module as the test harness says it.
+pub(super) fn parent_of_tests(module: &str) -> &str {
+    module.split_once("::").expect("a module").1
+}
+
 /// Says a line to the parent.
-fn say(line: std::fmt::Arguments<'_>) {
+pub(super) fn say(line: std::fmt::Arguments<'_>) {
     let mut output = std::io::stdout().lock();
     // On a line of its own, after whatever the test harness began; in one write, so that a kill leaves no half line that
     // looks whole. Without the parent there is nobody to tell.
@@ -74,7 +89,7 @@ fn say(line: std::fmt::Arguments<'_>) {
         .and_then(|()| output.flush());
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -82,7 +97,7 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-fn child_file() -> Option<PathBuf> {
+pub(super) fn child_file() -> Option<PathBuf> {
     env::var_os(FILE).map(PathBuf::from)
 }
 
@@ -153,18 +168,9 @@ fn nothing_accepted_is_lost_and_nothing_acked_comes_back_when_killed() {
         while let Ok(line) = process.lines.recv() {
             hear(&line, &mut accepted, &mut acked);
         }
+        runtime().block_on(is_sound(&path));
     }
     runtime().block_on(async {
-        let mut connection = SqliteConnection::connect(&path.display().to_string())
-            .await
-            .unwrap();
-        let verdict: String = sqlx::query_scalar("PRAGMA integrity_check")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-        assert_eq!(verdict, "ok");
-        connection.close().await.unwrap();
-
         let bus = bus(&path).await;
         // Everything accepted is there, in order per key.
         let all = Subscription::new(topic(), SubscriptionName::new("all").unwrap());
@@ -189,6 +195,17 @@ fn nothing_accepted_is_lost_and_nothing_acked_comes_back_when_killed() {
         );
         bus.close(Duration::from_secs(5)).await.unwrap();
     });
+}
+
+/// What SQLite says of the whole file, its write-ahead log included.
+pub(super) async fn is_sound(path: &Path) {
+    let mut connection = raw(path).await;
+    let verdict: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(verdict, ["ok"]);
+    connection.close().await.unwrap();
 }
 
 fn hear(line: &str, accepted: &mut BTreeSet<u64>, acked: &mut BTreeSet<u64>) {
@@ -349,4 +366,66 @@ fn processes_share_a_subscription_and_a_key_has_one_holder() {
             );
         }
     }
+}
+
+/// Schedules, says what for when, and goes on until it is killed.
+async fn schedule(path: &Path) {
+    let bus = bus(path).await;
+    for n in 0.. {
+        let message = message(Some("a"), n.to_string()).with_delay(Duration::from_millis(1500));
+        let due = message.deliver_at.expect("it is for later");
+        bus.publish(message).await.expect("accepted");
+        say(format_args!("{n} {}", due.timestamp_micros()));
+    }
+}
+
+#[test]
+fn what_was_scheduled_outlives_a_kill_and_is_not_early() {
+    if let Some(file) = child_file() {
+        return runtime().block_on(schedule(&file));
+    }
+    let directory = directory();
+    let path = directory.path().join("bus.db");
+    let mut process = Process::run("what_was_scheduled_outlives_a_kill_and_is_not_early", &path);
+    let mut scheduled = BTreeMap::<u64, i64>::new();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut hear = |line: String| {
+        let (n, due) = line.split_once(' ').expect("two words");
+        scheduled.insert(n.parse().unwrap(), due.parse().unwrap());
+        scheduled.len()
+    };
+    loop {
+        assert!(Instant::now() < deadline, "the child makes no progress");
+        if let Ok(line) = process.lines.recv_timeout(Duration::from_millis(100))
+            && hear(line) >= 25
+        {
+            break;
+        }
+    }
+    process.kill();
+    while let Ok(line) = process.lines.recv() {
+        hear(line);
+    }
+    runtime().block_on(async {
+        is_sound(&path).await;
+        let bus = bus(&path).await;
+        let mut subscriber = bus
+            .subscribe(Subscription::new(topic(), name()))
+            .await
+            .unwrap();
+        // The last may have been accepted without a word.
+        for (n, due) in &scheduled {
+            let next = tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await;
+            let delivery = next.expect("it is delivered").unwrap().unwrap();
+            let now = Utc::now().timestamp_micros();
+            let data = delivery.message().event.data().unwrap();
+            assert_eq!(
+                data,
+                n.to_string().as_bytes(),
+                "in the order of their times"
+            );
+            assert!(now >= *due, "{n} came early");
+            delivery.ack().await.unwrap();
+        }
+    });
 }
