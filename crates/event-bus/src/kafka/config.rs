@@ -15,6 +15,9 @@ const DEFAULT_PORT: u16 = 9092;
 pub(super) struct Config {
     bootstrap: String,
     client_id: String,
+    /// What names this process to its groups, so that a short absence moves nothing.
+    pub(super) instance: Option<String>,
+    protocol: Protocol,
     /// Partitions of a topic made here; -1 leaves it to the broker.
     pub(super) partitions: i32,
     /// Replicas of a topic made here; -1 leaves it to the broker.
@@ -29,6 +32,8 @@ pub(super) struct Config {
     pub(super) commit_interval: Duration,
     /// Records fetched ahead and held in lanes, so that a key that waits does not hold up the others.
     pub(super) lookahead: usize,
+    /// How long the text beside a committed offset may be.
+    pub(super) commit_metadata: usize,
     linger: Duration,
 }
 
@@ -44,6 +49,13 @@ impl Config {
                 "commerce-event-bus".to_owned(),
                 "a name",
                 name,
+            )?,
+            instance: settings.take("instance", None, "a name", |text| name(text).map(Some))?,
+            protocol: settings.take(
+                "protocol",
+                Protocol::Classic,
+                "classic or consumer",
+                Protocol::of,
             )?,
             partitions: settings.take(
                 "partitions",
@@ -62,6 +74,7 @@ impl Config {
             drain: settings.duration("drain", Duration::from_secs(10))?,
             commit_interval: settings.duration("commit_interval", Duration::from_millis(500))?,
             lookahead: settings.number("lookahead", 1000_usize)?.max(1),
+            commit_metadata: settings.number("commit_metadata", 4096_usize)?,
             linger: settings.duration("linger", Duration::from_millis(2))?,
         };
         settings.finish()?;
@@ -119,17 +132,37 @@ impl Config {
         client
     }
 
-    pub(super) fn member(&self, group: &str, lease: Duration) -> ClientConfig {
-        // What brokers accept unless told otherwise (group.min and group.max.session.timeout.ms).
-        let session = lease.clamp(Duration::from_secs(6), Duration::from_mins(30));
-        let heartbeat = (session / 4).min(Duration::from_secs(3));
+    pub(super) fn member(
+        &self,
+        group: &str,
+        instance: Option<&str>,
+        lease: Duration,
+        max_bytes: usize,
+    ) -> ClientConfig {
+        // What the client itself reads ahead comes on top of what the lanes hold.
+        let ahead = (max_bytes / 1024).clamp(64, 16 * 1024);
         let mut client = self.group(group);
         client
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", session.as_millis().to_string())
-            .set("heartbeat.interval.ms", heartbeat.as_millis().to_string())
             .set("queued.min.messages", self.lookahead.to_string())
-            .set("queued.max.messages.kbytes", "16384");
+            .set("queued.max.messages.kbytes", ahead.to_string());
+        if let Some(instance) = instance {
+            client.set("group.instance.id", instance);
+        }
+        match self.protocol {
+            Protocol::Classic => {
+                // What brokers accept unless told otherwise (group.min and group.max.session.timeout.ms).
+                let session = lease.clamp(Duration::from_secs(6), Duration::from_mins(30));
+                let heartbeat = (session / 4).min(Duration::from_secs(3));
+                client
+                    .set("partition.assignment.strategy", "cooperative-sticky")
+                    .set("session.timeout.ms", session.as_millis().to_string())
+                    .set("heartbeat.interval.ms", heartbeat.as_millis().to_string());
+            }
+            // Sessions and assignment are the broker's.
+            Protocol::Consumer => {
+                client.set("group.protocol", "consumer");
+            }
+        }
         client
     }
 
@@ -138,6 +171,25 @@ impl Config {
         let mut client = self.group(&format!("{}.reader", self.client_id));
         client.set("enable.partition.eof", "true");
         client
+    }
+}
+
+/// How members of a group agree.
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    /// Among themselves, one of them leading; every broker knows it.
+    Classic,
+    /// By the broker (KIP-848): from Kafka 4.0.
+    Consumer,
+}
+
+impl Protocol {
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            "classic" => Some(Self::Classic),
+            "consumer" => Some(Self::Consumer),
+            _ => None,
+        }
     }
 }
 
@@ -210,6 +262,7 @@ mod tests {
             ("//me:secret@one:9092", "without SASL"),
             ("//one?partitions=0", "partitions"),
             ("//one?partition=3", "partitions"),
+            ("//one?protocol=new", "classic or consumer"),
         ];
         for (url, expected) in cases {
             let error = Config::parse(url).unwrap_err().to_string();
@@ -223,12 +276,23 @@ mod tests {
         let config = Config::parse("//one").unwrap();
         let session = |lease| {
             config
-                .member("g", lease)
+                .member("g", None, lease, usize::MAX)
                 .get("session.timeout.ms")
                 .map(str::to_owned)
         };
         assert_eq!(session(Duration::from_millis(100)).as_deref(), Some("6000"));
         assert_eq!(session(Duration::from_secs(30)).as_deref(), Some("30000"));
         assert_eq!(session(Duration::from_hours(2)).as_deref(), Some("1800000"));
+    }
+
+    #[test]
+    fn the_new_protocol_leaves_sessions_to_the_broker() {
+        let config = Config::parse("//one?protocol=consumer&instance=pod-3").unwrap();
+        let member = config.member("g", Some("pod-3"), Duration::from_secs(30), 1_000_000);
+        assert_eq!(member.get("group.protocol"), Some("consumer"));
+        assert_eq!(member.get("group.instance.id"), Some("pod-3"));
+        assert_eq!(member.get("session.timeout.ms"), None);
+        assert_eq!(member.get("partition.assignment.strategy"), None);
+        assert_eq!(member.get("queued.max.messages.kbytes"), Some("976"));
     }
 }

@@ -54,6 +54,7 @@
 //! - Redriven records are on the topic again; consumers that do not use this crate see them as repetitions.
 //! - No TLS and no SASL.
 
+mod completed;
 mod config;
 mod dead_letter;
 mod feed;
@@ -73,6 +74,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout_at};
 
 use self::config::Config;
@@ -145,6 +147,27 @@ impl Kafka {
         }
     }
 
+    fn new_member(&self, subscription: Subscription, group: String) -> Arc<Member> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let there: Vec<Arc<Member>> = members.iter().filter_map(Weak::upgrade).collect();
+        let taken = |instance: &str| {
+            there.iter().any(|other| {
+                other.group == group
+                    && other.instance.as_deref() == Some(instance)
+                    && !other.departure.is_done()
+            })
+        };
+        // Several members of one group in one process need a name each: always the same ones, whichever comes first.
+        let instance = self.config.instance.as_deref().map(|first| {
+            let names = (2..).map(|n| format!("{first}-{n}"));
+            let mut names = std::iter::once(first.to_owned()).chain(names);
+            names.find(|name| !taken(name)).unwrap_or_default()
+        });
+        let member = Arc::new(Member::new(subscription, group, instance, &self.config));
+        members.push(Arc::downgrade(&member));
+        member
+    }
+
     fn members(&self) -> Vec<Arc<Member>> {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members.retain(|member| member.strong_count() > 0);
@@ -164,6 +187,9 @@ impl Backend for Kafka {
             multi_process: true,
             ordered: true,
             replay: true,
+            seek: true,
+            filters: true,
+            patterns: true,
             dead_letters: true,
             fenced: true,
             positions: true,
@@ -187,9 +213,9 @@ impl Backend for Kafka {
             .ensure(OPERATION, topic.as_str(), Keeps::Events)
             .await?;
         self.topics
-            .pin(&group, topic.as_str(), subscription.start.clone())
+            .pin(&group, topic.as_str(), &subscription.start)
             .await?;
-        let member = Arc::new(Member::new(subscription, group, self.config.lookahead));
+        let member = self.new_member(subscription, group);
         let settler = Arc::new(KafkaSettler {
             member: Arc::clone(&member),
             dead_letters: Arc::clone(&self.dead_letters),
@@ -200,10 +226,6 @@ impl Backend for Kafka {
             settler,
         };
         reader::start(&self.config, &member).await?;
-        self.members
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&member));
         // A close that ran meanwhile did not see the member.
         self.ensure_open(OPERATION)?;
         Ok(Box::new(feed))
@@ -234,20 +256,40 @@ impl Backend for Kafka {
         let (mut waiting, mut in_flight) = (0, 0);
         for member in self.members().iter().filter(|member| member.group == group) {
             member.desk.look(|lanes, assigned| {
-                read_here.extend(assigned.ends());
+                for (partition, progress) in assigned.progress() {
+                    let next = watermarks.get(&partition).map_or(0, |(_, next)| *next);
+                    let settled = assigned.completed_before(partition, next);
+                    read_here.insert(partition, (progress, settled));
+                }
                 waiting += lanes.waiting() as u64;
                 in_flight += lanes.in_flight() as u64;
             });
         }
+        let mut behind = Vec::new();
         for (partition, (oldest, next)) in watermarks {
-            let position = read_here
-                .get(&partition)
-                .or(committed.get(&partition))
-                .copied()
-                .unwrap_or(oldest);
-            waiting += u64::try_from(next - position.max(oldest)).unwrap_or(0);
+            let (position, end, settled) =
+                match (read_here.get(&partition), committed.get(&partition)) {
+                    (Some((progress, settled)), _) => (progress.position, progress.end, *settled),
+                    (None, Some(known)) => {
+                        let settled = known.completed.count(known.offset.max(oldest), next);
+                        (known.offset, known.offset, settled)
+                    }
+                    (None, None) => (oldest, oldest, 0),
+                };
+            let unread = u64::try_from(next - end.max(oldest)).unwrap_or(0);
+            waiting += unread.saturating_sub(settled);
+            if position.max(oldest) < next {
+                behind.push((partition, position.max(oldest)));
+            }
         }
-        Ok(Backlog::new(waiting, in_flight, dead))
+        let oldest_at = if waiting + in_flight == 0 {
+            None
+        } else {
+            self.topics
+                .first_written(OPERATION, topic.as_str(), behind)
+                .await?
+        };
+        Ok(Backlog::new(waiting, in_flight, dead).with_oldest_at(oldest_at))
     }
 
     async fn dead_letters(
@@ -266,8 +308,7 @@ impl Backend for Kafka {
         limit: usize,
         filter: &Filter,
     ) -> Result<u64, Error> {
-        filter.refuse_conditions("redrive")?;
-        self.dead_letters.redrive(topic, name, limit).await
+        self.dead_letters.redrive(topic, name, limit, filter).await
     }
 
     async fn purge_dead_letters(
@@ -276,6 +317,10 @@ impl Backend for Kafka {
         name: &SubscriptionName,
     ) -> Result<u64, Error> {
         self.dead_letters.purge(topic, name).await
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        self.topics.list("topics").await
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -328,6 +373,12 @@ impl fmt::Debug for Kafka {
 
 fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, operation, "the bus is closed")
+}
+
+/// The wall's time of a moment that the clock of waiting has told.
+fn wall_time(moment: Instant) -> DateTime<Utc> {
+    let ago = TimeDelta::from_std(moment.elapsed()).unwrap_or_default();
+    Utc::now() - ago
 }
 
 /// The brokers cannot be reached, or do not do it now.

@@ -77,7 +77,7 @@ impl Publisher {
         let give_up = Instant::now() + self.config.publish_timeout;
         let mut on_their_way = Vec::with_capacity(messages.len());
         for message in &messages {
-            let record = Record::of(&message.event);
+            let record = Record::of(message);
             let topic = message.topic.as_str();
             let sent = match self.topics.ensure("publish", topic, Keeps::Events).await {
                 Ok(()) => self.send(topic, &record, give_up).await,
