@@ -4,6 +4,8 @@
 mod crash;
 #[path = "kafka/groups.rs"]
 mod groups;
+#[path = "kafka/later.rs"]
+mod later;
 #[path = "kafka/messages.rs"]
 mod messages;
 #[path = "kafka/raw.rs"]

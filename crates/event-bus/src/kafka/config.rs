@@ -166,6 +166,19 @@ impl Config {
         client
     }
 
+    /// A member of the group that works off what is delayed. Always of the classic protocol, whatever subscriptions use:
+    /// all processes of the cluster must agree.
+    pub(super) fn scheduler(&self, group: &str) -> ClientConfig {
+        let mut client = self.group(group);
+        client
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("queued.min.messages", "100")
+            .set("queued.max.messages.kbytes", "2048");
+        client
+    }
+
     /// Reads a topic from end to end without being a member of anything.
     pub(super) fn reader(&self) -> ClientConfig {
         let mut client = self.group(&format!("{}.reader", self.client_id));

@@ -57,12 +57,14 @@
 mod completed;
 mod config;
 mod dead_letter;
+mod delayed;
 mod feed;
 mod frontier;
 mod member;
 mod publish;
 mod reader;
 mod record;
+mod scheduler;
 mod settle;
 mod topics;
 
@@ -82,6 +84,7 @@ use self::dead_letter::DeadLetters;
 use self::feed::KafkaFeed;
 use self::member::Member;
 use self::publish::Publisher;
+use self::scheduler::Scheduler;
 use self::settle::KafkaSettler;
 use self::topics::{Keeps, Topics, dead_letter_topic};
 use crate::backend::{Backend, Feed};
@@ -106,6 +109,7 @@ pub(crate) struct Kafka {
     topics: Arc<Topics>,
     publisher: Arc<Publisher>,
     dead_letters: Arc<DeadLetters>,
+    scheduler: Arc<Scheduler>,
     members: Mutex<Vec<Weak<Member>>>,
     closed: AtomicBool,
 }
@@ -129,8 +133,10 @@ impl Kafka {
             topics: Arc::clone(&topics),
             publisher: Arc::clone(&publisher),
         });
+        let scheduler = Arc::new(Scheduler::new(&config, &topics, &publisher));
         Ok(Self {
             config,
+            scheduler,
             topics,
             publisher,
             dead_letters,
@@ -190,6 +196,7 @@ impl Backend for Kafka {
             seek: true,
             filters: true,
             patterns: true,
+            delayed: true,
             dead_letters: true,
             fenced: true,
             positions: true,
@@ -199,6 +206,15 @@ impl Backend for Kafka {
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+        let now = Utc::now();
+        if messages
+            .iter()
+            .any(|message| delayed::due(message, now).is_some())
+            && let Err(error) = self.scheduler.start().await
+        {
+            // The message is kept all the same, and worked off by who can.
+            tracing::warn!(%error, "delayed messages are not worked off by this process");
+        }
         self.publisher.publish(messages).await
     }
 
@@ -226,6 +242,7 @@ impl Backend for Kafka {
             settler,
         };
         reader::start(&self.config, &member).await?;
+        self.scheduler.start_when_needed();
         // A close that ran meanwhile did not see the member.
         self.ensure_open(OPERATION)?;
         Ok(Box::new(feed))
@@ -343,6 +360,7 @@ impl Backend for Kafka {
                 member.leave(Duration::ZERO);
             }
         }
+        self.scheduler.close(LEAVING).await;
         let flushed = self
             .publisher
             .close(deadline.saturating_duration_since(Instant::now()))

@@ -246,8 +246,11 @@ fn commit<C: rdkafka::consumer::Consumer<Callbacks>>(
     if commits.is_empty() {
         return;
     }
-    let committed = offsets_of(member.topic.as_str(), &commits)
-        .and_then(|offsets| client.commit(&offsets, mode));
+    let topic = member.topic.as_str();
+    let offsets = commits
+        .iter()
+        .map(|(partition, commit)| (topic, *partition, commit));
+    let committed = offsets_of(offsets).and_then(|offsets| client.commit(&offsets, mode));
     if let Err(error) = committed {
         report_commit(&error, member);
         member.commit_failed(commits.iter().map(|(partition, _)| *partition));

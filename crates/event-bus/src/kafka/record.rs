@@ -22,8 +22,10 @@ const OURS: &str = "commerce-";
 const ESCAPED: &str = "commerce-header-";
 /// Names the only subscription that a redriven record is for. The others of the topic pass over it.
 pub(super) const REDRIVEN_FOR: &str = "commerce-redriven-for";
+/// Where and when a record is to be delivered that waits for its time.
+const DELAYED: &str = "commerce-delayed-";
 /// What is known of a dead letter's end.
-pub(super) const DEAD_LETTER: &str = "commerce-dead-letter-";
+const DEAD_LETTER: &str = "commerce-dead-letter-";
 
 /// A record, copied out of the client's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -311,7 +313,7 @@ fn escaped(name: &str) -> String {
 
 /// Headers that neither the publisher wrote nor a consumer is told of.
 fn is_internal(name: &str) -> bool {
-    name == REDRIVEN_FOR || name.starts_with(DEAD_LETTER)
+    name == REDRIVEN_FOR || name.starts_with(DEAD_LETTER) || name.starts_with(DELAYED)
 }
 
 fn copy_header(header: &Header<'_, &[u8]>) -> RecordHeader {

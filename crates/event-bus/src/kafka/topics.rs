@@ -30,6 +30,9 @@ const LONGEST: usize = 249;
 /// What was just made or moved is not known everywhere at once.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
+/// The most processes that work off one length of wait.
+const DELAYED_PARTITIONS: i32 = 4;
+
 /// The topic that keeps a subscription's dead letters.
 pub(super) fn dead_letter_topic(
     topic: &TopicName,
@@ -124,6 +127,10 @@ impl Topics {
             Keeps::Events => NewTopic::new(topic, self.config.partitions, replication),
             // One partition keeps the order of rejection; a dead letter waits for a person, however long that takes.
             Keeps::DeadLetters => NewTopic::new(topic, 1, replication).set("retention.ms", "-1"),
+            // Deleted when it was handed over, however long that takes.
+            Keeps::Delayed => {
+                NewTopic::new(topic, DELAYED_PARTITIONS, replication).set("retention.ms", "-1")
+            }
         };
         let timeout = Some(self.config.request_timeout);
         let options = AdminOptions::new()
@@ -303,7 +310,7 @@ impl Topics {
         blocking(operation, move || {
             let failed = |error| unavailable(operation, format!("nothing kept of {topic}"), error);
             let committing: BaseConsumer = config.create().map_err(failed)?;
-            let offsets = offsets_of(&topic, &[(partition, commit)]).map_err(failed)?;
+            let offsets = offsets_of([(topic.as_str(), partition, &commit)]).map_err(failed)?;
             committing
                 .commit(&offsets, CommitMode::Sync)
                 .map_err(failed)
@@ -392,6 +399,8 @@ impl Topics {
 pub(super) enum Keeps {
     Events,
     DeadLetters,
+    /// What waits for its time.
+    Delayed,
 }
 
 /// Where a new subscription begins, understood.
@@ -553,13 +562,12 @@ fn metadata(found: &TopicPartitionListElem<'_>) -> String {
 }
 
 /// Commits, as the client takes them.
-pub(super) fn offsets_of(
-    topic: &str,
-    commits: &[(i32, Commit)],
+pub(super) fn offsets_of<'a>(
+    commits: impl IntoIterator<Item = (&'a str, i32, &'a Commit)>,
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut offsets = TopicPartitionList::new();
-    for (partition, commit) in commits {
-        let mut entry = offsets.add_partition(topic, *partition);
+    for (topic, partition, commit) in commits {
+        let mut entry = offsets.add_partition(topic, partition);
         entry.set_offset(Offset::Offset(commit.offset))?;
         if !commit.metadata.is_empty() {
             entry.set_metadata(&commit.metadata);

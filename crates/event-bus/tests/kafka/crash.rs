@@ -126,25 +126,28 @@ async fn metadata_that_is_full_holds_the_partition_up() {
     let topic = new_topic();
     let subscription = quickly_gone(&topic).max_in_flight(2000);
     let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
-    publish(&bus, &topic, None, 0..2000).await;
     let mut kept = Vec::new();
     let mut seen: BTreeSet<u64> = BTreeSet::new();
+    let mut published = 0;
     let mut held_up = false;
-    while kept.len() < 1000 && !held_up {
-        match timeout(Duration::from_secs(3), subscriber.next()).await {
-            Ok(delivery) => {
-                let delivery = delivery.unwrap().unwrap();
-                if number(&delivery).is_multiple_of(2) {
-                    kept.push(delivery);
-                } else {
-                    seen.insert(number(&delivery));
-                    delivery.ack().await.unwrap();
-                }
-                // Slow enough for commits in between.
-                tokio::time::sleep(Duration::from_millis(2)).await;
+    // Little by little, so that commits come in between.
+    while published < 2000 && !held_up {
+        publish(&bus, &topic, None, published..published + 10).await;
+        published += 10;
+        for _ in 0..10 {
+            let Ok(delivery) = timeout(Duration::from_secs(3), subscriber.next()).await else {
+                held_up = true;
+                break;
+            };
+            let delivery = delivery.unwrap().unwrap();
+            if number(&delivery).is_multiple_of(2) {
+                kept.push(delivery);
+            } else {
+                seen.insert(number(&delivery));
+                delivery.ack().await.unwrap();
             }
-            Err(_) => held_up = true,
         }
+        tokio::time::sleep(Duration::from_millis(60)).await;
     }
     assert!(
         held_up,
@@ -158,7 +161,7 @@ async fn metadata_that_is_full_holds_the_partition_up() {
         seen.insert(number(&delivery));
         delivery.ack().await.unwrap();
     }
-    while seen.len() < 2000 {
+    while (seen.len() as u64) < published {
         let delivery = receive(&mut subscriber).await;
         assert!(seen.insert(number(&delivery)), "settled before");
         delivery.ack().await.unwrap();
