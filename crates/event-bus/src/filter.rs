@@ -97,7 +97,7 @@ impl Filter {
     }
 
     /// For backends that do not filter yet.
-    #[cfg(any(feature = "kafka", feature = "rabbitmq", feature = "sqlite"))]
+    #[cfg(any(feature = "rabbitmq", feature = "sqlite"))]
     pub(crate) fn refuse_conditions(&self, operation: &'static str) -> Result<(), crate::Error> {
         if self.is_empty() {
             return Ok(());

@@ -72,6 +72,10 @@ pub(crate) struct Bounds {
     /// Messages held in all, handed out or not; beyond it [`Lanes::has_room`] is false and the intake must pause.
     pub(crate) held: usize,
     /// Bytes of messages held in all.
+    #[cfg_attr(
+        not(any(feature = "kafka", test)),
+        expect(dead_code, reason = "RabbitMQ bounds itself by its prefetch")
+    )]
     pub(crate) held_bytes: usize,
 }
 

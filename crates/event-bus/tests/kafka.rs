@@ -10,6 +10,9 @@ mod later;
 mod messages;
 #[path = "kafka/raw.rs"]
 mod raw;
+#[cfg(feature = "kafka-tls")]
+#[path = "kafka/secured.rs"]
+mod secured;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

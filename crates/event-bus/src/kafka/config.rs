@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 
+use super::context::{Context, Link};
+use super::security::Security;
 use crate::error::{Error, ErrorKind};
 use crate::settings::Settings;
 
@@ -35,13 +39,18 @@ pub(super) struct Config {
     /// How long the text beside a committed offset may be.
     pub(super) commit_metadata: usize,
     linger: Duration,
+    security: Security,
+    /// Where clients get their tokens.
+    pub(super) link: Link,
 }
 
 impl Config {
     /// From a URL without its scheme.
-    pub(super) fn parse(rest: &str) -> Result<Self, Error> {
+    pub(super) fn parse(rest: &str, has_tokens: bool) -> Result<Self, Error> {
         let (place, mut settings) = Settings::split("kafka", rest);
-        let bootstrap = bootstrap(place)?;
+        let (user_info, hosts) = split_user(place);
+        let bootstrap = bootstrap(hosts)?;
+        let security = Security::parse(user_info, &mut settings, has_tokens)?;
         let config = Self {
             bootstrap,
             client_id: settings.take(
@@ -76,6 +85,8 @@ impl Config {
             lookahead: settings.number("lookahead", 1000_usize)?.max(1),
             commit_metadata: settings.number("commit_metadata", 4096_usize)?,
             linger: settings.duration("linger", Duration::from_millis(2))?,
+            security,
+            link: Link::default(),
         };
         settings.finish()?;
         Ok(config)
@@ -90,7 +101,22 @@ impl Config {
             // A broker that comes back is found again within seconds.
             .set("reconnect.backoff.max.ms", "2000")
             .set_log_level(RDKafkaLogLevel::Warning);
+        self.security.apply(&mut client);
         client
+    }
+
+    /// A client that is polled by nobody: what it needs before it can connect, it gets here.
+    pub(super) fn consumer(&self, client: &ClientConfig) -> KafkaResult<BaseConsumer<Context>> {
+        const AT_MOST: u32 = 50;
+        let consumer: BaseConsumer<Context> =
+            client.create_with_context(Context::new(&self.link))?;
+        for _ in 0..AT_MOST {
+            if consumer.context().is_ready() {
+                break;
+            }
+            drop(consumer.poll(Duration::from_millis(20)));
+        }
+        Ok(consumer)
     }
 
     pub(super) fn admin(&self) -> ClientConfig {
@@ -206,21 +232,22 @@ impl Protocol {
     }
 }
 
-fn bootstrap(place: &str) -> Result<String, Error> {
-    let hosts = place
-        .strip_prefix("//")
-        .unwrap_or_default()
-        .trim_end_matches('/');
+/// What precedes the last `@`, and the hosts after it.
+fn split_user(place: &str) -> (Option<&str>, &str) {
+    let place = place.strip_prefix("//").unwrap_or_default();
+    match place.rsplit_once('@') {
+        Some((user_info, hosts)) => (Some(user_info), hosts),
+        None => (None, place),
+    }
+}
+
+fn bootstrap(hosts: &str) -> Result<String, Error> {
+    let hosts = hosts.trim_end_matches('/');
     let mut servers = Vec::new();
     for host in hosts.split(',') {
         if host.is_empty() || host.contains('/') {
             return Err(config(
                 "kafka: write kafka://HOST:PORT, several brokers with commas between",
-            ));
-        }
-        if host.contains('@') {
-            return Err(config(
-                "kafka: a user and password in the URL are not supported: brokers are reached without SASL",
             ));
         }
         // An IPv6 address without a port ends with its bracket.
@@ -256,8 +283,11 @@ mod tests {
 
     #[test]
     fn hosts_and_settings() {
-        let config =
-            Config::parse("//one:9093,two,[::1],[::1]:9094?partitions=12&drain=2s").unwrap();
+        let config = Config::parse(
+            "//one:9093,two,[::1],[::1]:9094?partitions=12&drain=2s",
+            false,
+        )
+        .unwrap();
         assert_eq!(config.bootstrap, "one:9093,two:9092,[::1]:9092,[::1]:9094");
         assert_eq!((config.partitions, config.replication), (12, -1));
         assert_eq!(config.drain, Duration::from_secs(2));
@@ -272,13 +302,14 @@ mod tests {
             ("//one,,two", "write kafka://HOST:PORT"),
             ("//one/topic", "write kafka://HOST:PORT"),
             ("//one:port", "not HOST:PORT"),
-            ("//me:secret@one:9092", "without SASL"),
+            ("//me:secret@one:9092", "sasl="),
+            ("//me:secret@one:port?sasl=plain", "not HOST:PORT"),
             ("//one?partitions=0", "partitions"),
             ("//one?partition=3", "partitions"),
             ("//one?protocol=new", "classic or consumer"),
         ];
         for (url, expected) in cases {
-            let error = Config::parse(url).unwrap_err().to_string();
+            let error = Config::parse(url, false).unwrap_err().to_string();
             assert!(error.contains(expected), "{url}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
@@ -286,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_lease_becomes_a_session_that_brokers_accept() {
-        let config = Config::parse("//one").unwrap();
+        let config = Config::parse("//one", false).unwrap();
         let session = |lease| {
             config
                 .member("g", None, lease, usize::MAX)
@@ -300,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_new_protocol_leaves_sessions_to_the_broker() {
-        let config = Config::parse("//one?protocol=consumer&instance=pod-3").unwrap();
+        let config = Config::parse("//one?protocol=consumer&instance=pod-3", false).unwrap();
         let member = config.member("g", Some("pod-3"), Duration::from_secs(30), 1_000_000);
         assert_eq!(member.get("group.protocol"), Some("consumer"));
         assert_eq!(member.get("group.instance.id"), Some("pod-3"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -138,9 +138,11 @@ impl DeadLetters {
         let ledger = self.ledger(OPERATION, &dead).await?;
         let count = ledger.count();
         if ledger.oldest < ledger.next {
-            self.topics
-                .delete_before(OPERATION, &dead, 0, ledger.next)
-                .await?;
+            let commit = Commit {
+                offset: ledger.next,
+                metadata: String::new(),
+            };
+            self.keep(OPERATION, &dead, &ledger, commit).await?;
         }
         Ok(count)
     }
@@ -164,11 +166,13 @@ impl DeadLetters {
             return Ok(Ledger::default());
         }
         let committed = self.topics.committed(operation, dead, dead, 1).await?;
-        let redriven = committed
-            .get(&0)
-            .map_or_else(Completed::default, |known| known.completed.clone());
+        let known = committed.get(&0);
+        let redriven = known.map_or_else(Completed::default, |known| known.completed.clone());
         Ok(Ledger {
-            oldest,
+            // Where nothing can be deleted, the position alone tells what is gone.
+            oldest: known
+                .map_or(oldest, |known| oldest.max(known.offset))
+                .min(next),
             next,
             redriven,
         })
@@ -195,7 +199,8 @@ impl DeadLetters {
         commit: Commit,
     ) -> Result<(), Error> {
         let offset = commit.offset;
-        if !before.redriven.is_empty() || !commit.metadata.is_empty() {
+        let told = !before.redriven.is_empty() || !commit.metadata.is_empty();
+        if told || !self.topics.can_administer() {
             self.topics.commit(operation, dead, dead, 0, commit).await?;
         }
         if offset > before.oldest {
@@ -276,7 +281,7 @@ fn read(
     within: Duration,
     wanted: impl Fn(&Record) -> bool,
 ) -> Result<Vec<Record>, KafkaError> {
-    let reader: BaseConsumer = config.reader().create()?;
+    let reader = config.consumer(&config.reader())?;
     {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(topic, 0, Offset::Offset(oldest))?;

@@ -34,6 +34,9 @@ const fn level(topic: &'static str, seconds: i64, quota: (usize, usize)) -> Leve
     }
 }
 
+/// In milliseconds.
+const READING: i64 = 500;
+
 const FEW: (usize, usize) = (100, 1024 * 1024);
 
 /// From the last seconds up, each wait eight times the one before.
@@ -118,10 +121,14 @@ pub(super) struct Shelf {
     waiting: BTreeMap<(i64, i64, u64), Waiting>,
     partitions: BTreeMap<Place, Shelved>,
     arrivals: u64,
+    /// New partitions are read a little before anything is acted on, so that what fell due while nobody had them is put
+    /// in order.
+    reading_until: i64,
 }
 
 impl Shelf {
-    pub(super) fn assigned(&mut self, place: Place, known: Option<Known>) {
+    pub(super) fn assigned(&mut self, place: Place, known: Option<Known>, now: i64) {
+        self.reading_until = now.saturating_add(READING);
         let completed = known.map(|known| known.completed).unwrap_or_default();
         let shelved = Shelved {
             frontier: Frontier::after(completed),
@@ -179,18 +186,20 @@ impl Shelf {
 
     /// When there is something to do.
     pub(super) fn next_at(&self) -> Option<i64> {
-        self.waiting.first_key_value().map(|((at, _, _), _)| *at)
+        let (at, _, _) = self.waiting.first_key_value()?.0;
+        Some((*at).max(self.reading_until))
     }
 
-    /// What is to be acted on now.
-    pub(super) fn take(&mut self, now: i64, at_most: usize) -> Vec<Waiting> {
+    /// What is to be acted on now, in the order of the due times: late as it may be, a key's order is theirs.
+    pub(super) fn take(&mut self, now: i64) -> Vec<Waiting> {
         let mut taken = Vec::new();
-        while taken.len() < at_most
+        while now >= self.reading_until
             && let Some(first) = self.waiting.first_entry()
             && first.key().0 <= now
         {
             taken.push(first.remove());
         }
+        taken.sort_by_key(|waiting| (waiting.due, waiting.arrival));
         taken
     }
 
@@ -310,12 +319,12 @@ mod tests {
         let record = Record::of(&message);
         let mut shelf = Shelf::default();
         let place = place_of(0);
-        shelf.assigned(place, None);
+        shelf.assigned(place, None, -READING);
         let mut kept = as_delayed(record.clone(), &message.topic, 7);
         (kept.partition, kept.offset) = (0, 3);
         assert!(shelf.receive(place, kept, 0));
-        assert_eq!((shelf.next_at(), shelf.take(6, 10).len()), (Some(7), 0));
-        let taken = shelf.take(7, 10);
+        assert_eq!((shelf.next_at(), shelf.take(6).len()), (Some(7), 0));
+        let taken = shelf.take(7);
         assert_eq!(taken[0].topic, message.topic);
         assert_eq!(taken[0].delivered().headers, record.headers);
         assert_eq!(destination(&taken[0].delayed_again()).unwrap().1, 7);
@@ -329,36 +338,51 @@ mod tests {
     fn one_due_time_keeps_the_order_of_arrival() {
         let mut shelf = Shelf::default();
         let place = place_of(0);
-        shelf.assigned(place, None);
+        shelf.assigned(place, None, -READING);
         for (offset, due) in [(0, 50), (1, 40), (2, 50), (3, 40)] {
             shelf.receive(place, delayed(offset, due, 0), 0);
         }
-        let taken = shelf.take(100, 10);
+        let taken = shelf.take(100);
         let order: Vec<i64> = taken.iter().map(|waiting| waiting.record.offset).collect();
         assert_eq!(order, [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn what_is_late_comes_in_the_order_of_its_due_times() {
+        let mut shelf = Shelf::default();
+        let (above, last) = (place_of(5_000), place_of(0));
+        shelf.assigned(above, None, 100_000);
+        shelf.assigned(last, None, 100_000);
+        shelf.receive(above, delayed(0, 6_500, 0), 100_000);
+        shelf.receive(above, delayed(1, 4_200, 50), 100_000);
+        assert_eq!(shelf.next_at(), Some(100_000 + READING));
+        assert!(shelf.take(100_000).is_empty(), "others may still come");
+        shelf.receive(last, delayed(0, 2_000, 70), 100_100);
+        let taken = shelf.take(100_000 + READING);
+        let order: Vec<i64> = taken.iter().map(|waiting| waiting.due).collect();
+        assert_eq!(order, [2_000, 4_200, 6_500]);
     }
 
     #[test]
     fn what_is_held_is_bounded_and_what_is_foreign_is_passed_over() {
         let mut shelf = Shelf::default();
         let place = place_of(10_000);
-        shelf.assigned(place, None);
+        shelf.assigned(place, None, -READING);
         assert!(!shelf.receive(place, Record::of(&message()), 0));
         for offset in 0..100 {
             assert_eq!(shelf.to_change(), (vec![], vec![]));
             shelf.receive(place, delayed(offset, 10_000, 0), 0);
         }
         assert_eq!(shelf.to_change(), (vec![place], vec![]));
-        let taken = shelf.take(10_000, 50);
+        let taken = shelf.take(10_000);
         assert_eq!(shelf.to_change(), (vec![], vec![]), "still in hand");
-        for waiting in &taken {
+        for waiting in &taken[..50] {
             shelf.settle(waiting);
         }
         assert_eq!(shelf.to_change(), (vec![], vec![place]));
         // What was in hand when its partition went is not put back.
-        let taken = shelf.take(10_000, 1);
         shelf.revoked(&BTreeSet::from([place]));
-        for waiting in taken {
+        for waiting in taken.into_iter().skip(50) {
             shelf.settle(&waiting);
             shelf.put(waiting, 0);
         }

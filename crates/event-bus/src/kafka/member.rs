@@ -213,20 +213,20 @@ impl Member {
     /// Takes a record from the partition's stream.
     pub(super) fn receive(&self, record: Record) {
         let unwanted = record.is_for_another(self.name.as_str()) || !record.is_wanted(&self.filter);
-        let arrival = (!unwanted).then(|| self.arrival(record.clone()));
+        let (partition, offset) = (record.partition, record.offset);
+        let arrival = (!unwanted).then(|| self.arrival(record));
         self.desk.change(|lanes, assigned| {
             // Left over in the client's buffer from a partition that is not ours any more.
-            let Some(Assigned { frontier, .. }) = assigned.assigned.get_mut(&record.partition)
-            else {
+            let Some(Assigned { frontier, .. }) = assigned.assigned.get_mut(&partition) else {
                 return;
             };
-            if !frontier.receive(record.offset) {
+            if !frontier.receive(offset) {
                 return;
             }
             match arrival {
                 Some(arrival) => lanes.push(arrival),
                 None => {
-                    frontier.settle(record.offset);
+                    frontier.settle(offset);
                 }
             }
         });

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::context::Context;
 use super::delayed::{self, as_delayed, level_for};
 use super::record::{Record, position};
 use super::topics::{Keeps, Topics, blocking};
@@ -19,33 +18,7 @@ use super::{closed, failed};
 use crate::error::{Error, ErrorKind, PublishError, PublishErrorKind};
 use crate::message::{Accepted, Message};
 
-/// The client's own log lines, as ours.
-pub(super) struct ToTracing;
-
-impl ClientContext for ToTracing {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka client");
-    }
-}
-
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            tracing::error!(facility, "{message}");
-        }
-        RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
-        _ => tracing::debug!(facility, "{message}"),
-    }
-}
-
-type Producer = FutureProducer<ToTracing>;
+type Producer = FutureProducer<Context>;
 
 /// Publishes records and waits for the brokers' word.
 pub(super) struct Publisher {
@@ -251,7 +224,7 @@ impl Drop for Publisher {
 fn producer(config: &Config) -> Result<Producer, Error> {
     config
         .producer()
-        .create_with_context(ToTracing)
+        .create_with_context(Context::new(&config.link))
         .map_err(|error| failed("connect", "the Kafka producer could not be made", error))
 }
 

@@ -5,11 +5,12 @@
 //! runtime, and dropping the client, which blocks, happens there too.
 
 use std::collections::BTreeSet;
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
@@ -20,8 +21,8 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::config::Config;
+use super::context::{Link, log};
 use super::member::Member;
-use super::publish::log;
 use super::record::Record;
 use super::topics::{Committed, committed_by, offsets_of};
 use super::{failed, unavailable};
@@ -130,6 +131,7 @@ impl Reader {
             member: Arc::clone(&self.member),
             drain: self.config.drain,
             request_timeout: self.config.request_timeout,
+            link: self.config.link.clone(),
         };
         let member = &self.member;
         let config = self.config.member(
@@ -267,9 +269,16 @@ struct Callbacks {
     member: Arc<Member>,
     drain: Duration,
     request_timeout: Duration,
+    link: Link,
 }
 
 impl ClientContext for Callbacks {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        self.link.token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }

@@ -5,13 +5,14 @@
 //! or its topic, has it confirmed. What it was killed over is handed over again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::future::try_join_all;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
@@ -21,8 +22,9 @@ use rdkafka::{Message as _, TopicPartitionList};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::config::Config;
+use super::context::{Link, log};
 use super::delayed::{LEVELS, Place, Shelf, Waiting, level_for, place};
-use super::publish::{Publisher, log};
+use super::publish::Publisher;
 use super::record::Record;
 use super::topics::{Keeps, Topics, committed_by, offsets_of};
 use crate::error::{Error, ErrorKind};
@@ -33,8 +35,6 @@ type Client = StreamConsumer<Callbacks>;
 const GROUP: &str = "commerce-event-bus_delayed";
 const OPERATION: &str = "delay";
 
-/// Handed over in one go.
-const AT_ONCE: usize = 500;
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 /// How often records that were handed over are deleted.
 const BETWEEN_DELETIONS: Duration = Duration::from_secs(30);
@@ -205,6 +205,7 @@ impl Worker {
             shelf: Arc::clone(&self.shelf),
             metadata_limit: self.config.commit_metadata,
             request_timeout: self.config.request_timeout,
+            link: self.config.link.clone(),
         };
         let client: Client = self
             .config
@@ -230,9 +231,6 @@ impl Worker {
                 () = self.departure.asked() => break,
                 _ = commits.tick() => client.context().commit(client, None, CommitMode::Async),
                 _ = deletions.tick() => self.delete(&mut deleted).await,
-                () = sleep(Duration::from_millis(until_next.unwrap_or(0))), if until_next.is_some() => {
-                    self.hand_over().await;
-                }
                 received = client.recv() => match received {
                     Ok(message) => {
                         let record = Record::copy(&message);
@@ -247,6 +245,10 @@ impl Worker {
                     }
                     // The client goes on and reconnects by itself.
                     Err(error) => tracing::warn!(%error, "Kafka, delayed messages"),
+                },
+                // After what is there to be read, so that it takes its place; what is full is paused, so it has its turn.
+                () = sleep(Duration::from_millis(until_next.unwrap_or(0))), if until_next.is_some() => {
+                    self.hand_over().await;
                 }
             }
             self.pause_and_resume(client);
@@ -258,7 +260,7 @@ impl Worker {
 
     /// Gives what is due to its topic, and what is not to the next level.
     async fn hand_over(&self) {
-        let taken = lock(&self.shelf).take(now(), AT_ONCE);
+        let taken = lock(&self.shelf).take(now());
         let on_their_way: Vec<(String, Record)> = taken.iter().map(destination).collect();
         let results = self.publisher.publish_each(OPERATION, on_their_way).await;
         let mut failed = None;
@@ -341,9 +343,16 @@ struct Callbacks {
     shelf: Arc<Mutex<Shelf>>,
     metadata_limit: usize,
     request_timeout: Duration,
+    link: Link,
 }
 
 impl ClientContext for Callbacks {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        self.link.token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -404,7 +413,11 @@ impl Callbacks {
             });
             let mut shelf = lock(&self.shelf);
             for partition in partitions {
-                shelf.assigned((level.topic, partition), committed.remove(&partition));
+                shelf.assigned(
+                    (level.topic, partition),
+                    committed.remove(&partition),
+                    now(),
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Topics: their names, making them, and what a topic's and a group's offsets say.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,12 +11,14 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::completed::Completed;
 use super::config::Config;
+use super::context::Context;
 use super::frontier::Commit;
 use super::record::Record;
 use super::{failed, unavailable};
@@ -68,7 +71,7 @@ pub(super) struct Topics {
     config: Config,
     admin: AdminClient<DefaultClientContext>,
     /// Never a member of a group; blocks, so it is used on threads that may.
-    inspector: Arc<BaseConsumer>,
+    inspector: Arc<BaseConsumer<Context>>,
     known: Mutex<HashSet<String>>,
 }
 
@@ -78,7 +81,7 @@ impl Topics {
         Ok(Self {
             config: config.clone(),
             admin: config.admin().create().map_err(create)?,
-            inspector: Arc::new(config.inspector().create().map_err(create)?),
+            inspector: Arc::new(config.consumer(&config.inspector()).map_err(create)?),
             known: Mutex::default(),
         })
     }
@@ -116,12 +119,23 @@ impl Topics {
         Ok(())
     }
 
+    /// The client's administrator cannot be given tokens.
+    pub(super) fn can_administer(&self) -> bool {
+        !self.config.link.has_tokens()
+    }
+
     async fn create(
         &self,
         operation: &'static str,
         topic: &str,
         keeps: Keeps,
     ) -> Result<(), Error> {
+        if !self.can_administer() {
+            let problem = format!(
+                "topic {topic} does not exist, and with sasl=oauthbearer this client cannot make topics: make it with Kafka's own tools ({keeps})"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, operation, problem));
+        }
         let replication = TopicReplication::Fixed(self.config.replication);
         let new = match keeps {
             Keeps::Events => NewTopic::new(topic, self.config.partitions, replication),
@@ -166,9 +180,7 @@ impl Topics {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         let topic = topic.to_owned();
         blocking(operation, move || {
-            let metadata = inspector
-                .fetch_metadata(Some(&topic), timeout)
-                .map_err(|error| unavailable(operation, "the brokers do not answer", error))?;
+            let metadata = metadata_of(operation, &inspector, Some(&topic), timeout)?;
             let found = metadata.topics().iter().find(|found| found.name() == topic);
             Ok(found.and_then(|found| {
                 let led = found
@@ -229,12 +241,12 @@ impl Topics {
         topic: &str,
         partitions: i32,
     ) -> Result<Committed, Error> {
-        let (config, timeout) = (self.config.group(group), self.config.request_timeout);
-        let topic = topic.to_owned();
+        let (config, timeout) = (self.config.clone(), self.config.request_timeout);
+        let (group, topic) = (group.to_owned(), topic.to_owned());
         blocking(operation, move || {
             let failed =
                 |error| unavailable(operation, "the group's offsets could not be read", error);
-            let asking: BaseConsumer = config.create().map_err(failed)?;
+            let asking = config.consumer(&config.group(&group)).map_err(failed)?;
             committed_by(&asking, &topic, 0..partitions, timeout).map_err(failed)
         })
         .await
@@ -247,7 +259,7 @@ impl Topics {
         let watermarks = self.watermarks(OPERATION, topic).await?;
         let partitions = i32::try_from(watermarks.len()).unwrap_or(i32::MAX);
         let start = First::of(start, partitions)?;
-        let (config, timeout) = (self.config.group(group), self.config.request_timeout);
+        let (config, timeout) = (self.config.clone(), self.config.request_timeout);
         let (topic, group) = (topic.to_owned(), group.to_owned());
         blocking(OPERATION, move || {
             let failed = |error| {
@@ -257,7 +269,7 @@ impl Topics {
                     error,
                 )
             };
-            let asking: BaseConsumer = config.create().map_err(failed)?;
+            let asking = config.consumer(&config.group(&group)).map_err(failed)?;
             let committed =
                 committed_by(&asking, &topic, 0..partitions, timeout).map_err(failed)?;
             if !committed.is_empty() {
@@ -284,7 +296,7 @@ impl Topics {
                     .add_partition_offset(&topic, partition, Offset::Offset(offset))
                     .map_err(failed)?;
             }
-            match asking.commit(&first, CommitMode::Sync) {
+            match patiently(timeout, || asking.commit(&first, CommitMode::Sync)) {
                 // Another member was first, and is in the group already: its positions count.
                 Err(error) if is_group_in_use(&error) => {
                     tracing::debug!(group, "the group has members; its positions are theirs");
@@ -305,15 +317,13 @@ impl Topics {
         partition: i32,
         commit: Commit,
     ) -> Result<(), Error> {
-        let config = self.config.group(group);
-        let topic = topic.to_owned();
+        let (config, timeout) = (self.config.clone(), self.config.request_timeout);
+        let (group, topic) = (group.to_owned(), topic.to_owned());
         blocking(operation, move || {
             let failed = |error| unavailable(operation, format!("nothing kept of {topic}"), error);
-            let committing: BaseConsumer = config.create().map_err(failed)?;
+            let committing = config.consumer(&config.group(&group)).map_err(failed)?;
             let offsets = offsets_of([(topic.as_str(), partition, &commit)]).map_err(failed)?;
-            committing
-                .commit(&offsets, CommitMode::Sync)
-                .map_err(failed)
+            patiently(timeout, || committing.commit(&offsets, CommitMode::Sync)).map_err(failed)
         })
         .await
     }
@@ -343,16 +353,14 @@ impl Topics {
     pub(super) async fn list(&self, operation: &'static str) -> Result<Vec<TopicName>, Error> {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         blocking(operation, move || {
-            let metadata = inspector
-                .fetch_metadata(None, timeout)
-                .map_err(|error| unavailable(operation, "the brokers do not answer", error))?;
+            let metadata = metadata_of(operation, &inspector, None, timeout)?;
             let names = metadata.topics().iter().map(|topic| topic.name());
             Ok(event_topics(names))
         })
         .await
     }
 
-    /// Deletes the records of a partition before an offset.
+    /// Deletes the records of a partition before an offset; where that cannot be done they stay.
     pub(super) async fn delete_before(
         &self,
         operation: &'static str,
@@ -360,6 +368,9 @@ impl Topics {
         partition: i32,
         offset: i64,
     ) -> Result<(), Error> {
+        if !self.can_administer() {
+            return Ok(());
+        }
         let failed = |error| {
             unavailable(
                 operation,
@@ -401,6 +412,19 @@ pub(super) enum Keeps {
     DeadLetters,
     /// What waits for its time.
     Delayed,
+}
+
+impl fmt::Display for Keeps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Events => f.write_str("with as many partitions as members shall share it"),
+            Self::DeadLetters => f.write_str("with 1 partition and retention.ms=-1"),
+            Self::Delayed => write!(
+                f,
+                "with {DELAYED_PARTITIONS} partitions and retention.ms=-1"
+            ),
+        }
+    }
 }
 
 /// Where a new subscription begins, understood.
@@ -446,7 +470,7 @@ fn positions(text: &str, partitions: i32) -> Option<BTreeMap<i32, i64>> {
 
 /// The first offset of each partition that was written at this time or later; the next one where there is none.
 fn offsets_since(
-    asking: &BaseConsumer,
+    asking: &BaseConsumer<Context>,
     topic: &str,
     time: i64,
     watermarks: &Watermarks,
@@ -479,7 +503,7 @@ fn first_written(
     let mut looking = config.reader();
     // One record of each is enough.
     looking.set("fetch.message.max.bytes", "1024");
-    let reader: BaseConsumer = looking.create()?;
+    let reader = config.consumer(&looking)?;
     {
         let mut from = TopicPartitionList::new();
         for (partition, offset) in positions {
@@ -536,9 +560,11 @@ pub(super) fn committed_by<C: ConsumerContext>(
     for partition in partitions {
         wanted.add_partition(topic, partition);
     }
+    let committed = patiently(timeout, || {
+        asking.committed_offsets(wanted.clone(), timeout)
+    })?;
     // Values at once: the client hangs when it is dropped before a list that it gave out.
-    Ok(asking
-        .committed_offsets(wanted, timeout)?
+    Ok(committed
         .elements()
         .iter()
         .filter_map(|found| match found.offset() {
@@ -550,6 +576,38 @@ pub(super) fn committed_by<C: ConsumerContext>(
             _ => None,
         })
         .collect())
+}
+
+/// Asks the brokers; an error that says so when they turn this client away.
+fn metadata_of(
+    operation: &'static str,
+    inspector: &BaseConsumer<Context>,
+    topic: Option<&str>,
+    timeout: Duration,
+) -> Result<Metadata, Error> {
+    serve(inspector);
+    inspector.fetch_metadata(topic, timeout).map_err(|error| {
+        serve(inspector);
+        match inspector.context().refused() {
+            None => unavailable(operation, "the brokers do not answer", error),
+            Some(reason) => {
+                let problem = format!(
+                    "the brokers turn this client away; look at user, password, tls and tls_ca: {reason}"
+                );
+                Error::new(ErrorKind::Config, operation, problem).with_source(error)
+            }
+        }
+    })
+}
+
+/// Lets a client that nobody polls call back: its errors, and its wish for another token.
+fn serve(client: &BaseConsumer<Context>) {
+    // A log line that was served looks like nothing to serve.
+    const AT_MOST: usize = 32;
+    for _ in 0..AT_MOST {
+        // Without a subscription nothing but callbacks and errors come.
+        drop(client.poll(Duration::ZERO));
+    }
 }
 
 fn metadata(found: &TopicPartitionListElem<'_>) -> String {
@@ -576,6 +634,22 @@ pub(super) fn offsets_of<'a>(
     Ok(offsets)
 }
 
+/// Asks a group's coordinator, and again while it is being found or made.
+fn patiently<T>(
+    timeout: Duration,
+    ask: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let give_up = std::time::Instant::now() + timeout;
+    loop {
+        match ask() {
+            Err(error) if is_passing(&error) && std::time::Instant::now() < give_up => {
+                std::thread::sleep(BETWEEN_QUESTIONS);
+            }
+            other => return other,
+        }
+    }
+}
+
 /// What asking again a moment later mends.
 fn is_passing(error: &KafkaError) -> bool {
     matches!(
@@ -585,6 +659,10 @@ fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::LeaderNotAvailable
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::WaitingForCoordinator
         )
     )
 }
