@@ -32,7 +32,7 @@ impl EventBus {
     /// |---|---|---|
     /// | `memory:` | this process | |
     /// | `sqlite:PATH` | a file, shared by processes of one machine | `sqlite` |
-    /// | `kafka://HOST:PORT[,HOST:PORT]` | Apache Kafka | `kafka` |
+    /// | `kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT]` | Apache Kafka | `kafka`, with TLS and SASL `kafka-tls` |
     /// | `amqp://USER:PASSWORD@HOST:PORT/VHOST` | RabbitMQ | `rabbitmq` |
     ///
     /// Settings follow as a query (`sqlite:bus.db?retain=1d`).

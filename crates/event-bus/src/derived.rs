@@ -8,9 +8,12 @@ pub(crate) fn qualified(topic: &TopicName, name: &SubscriptionName) -> String {
     format!("{topic}.{}", name.as_str().replace('.', "_"))
 }
 
+/// How names of dead letters end.
+pub(crate) const DEAD: &str = ".dead";
+
 /// Where the subscription's dead letters are kept.
 pub(crate) fn dead_letters_of(qualified: &str) -> String {
-    format!("{qualified}.dead")
+    format!("{qualified}{DEAD}")
 }
 
 #[cfg(test)]

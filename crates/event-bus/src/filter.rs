@@ -96,20 +96,6 @@ impl Filter {
         self.conditions.is_empty()
     }
 
-    /// For backends that do not filter yet.
-    #[cfg(any(feature = "kafka", feature = "rabbitmq"))]
-    pub(crate) fn refuse_conditions(&self, operation: &'static str) -> Result<(), crate::Error> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let problem = "this backend takes no filter here";
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            operation,
-            problem,
-        ))
-    }
-
     /// Whether the event is wanted.
     pub fn matches(&self, event: &CloudEvent) -> bool {
         self.matches_attributes(|name| attribute(event, name))

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 
+use super::context::{Context, Link};
+use super::security::Security;
 use crate::error::{Error, ErrorKind};
 use crate::settings::Settings;
 
@@ -15,6 +19,9 @@ const DEFAULT_PORT: u16 = 9092;
 pub(super) struct Config {
     bootstrap: String,
     client_id: String,
+    /// What names this process to its groups, so that a short absence moves nothing.
+    pub(super) instance: Option<String>,
+    protocol: Protocol,
     /// Partitions of a topic made here; -1 leaves it to the broker.
     pub(super) partitions: i32,
     /// Replicas of a topic made here; -1 leaves it to the broker.
@@ -29,14 +36,21 @@ pub(super) struct Config {
     pub(super) commit_interval: Duration,
     /// Records fetched ahead and held in lanes, so that a key that waits does not hold up the others.
     pub(super) lookahead: usize,
+    /// How long the text beside a committed offset may be.
+    pub(super) commit_metadata: usize,
     linger: Duration,
+    security: Security,
+    /// Where clients get their tokens.
+    pub(super) link: Link,
 }
 
 impl Config {
     /// From a URL without its scheme.
-    pub(super) fn parse(rest: &str) -> Result<Self, Error> {
+    pub(super) fn parse(rest: &str, has_tokens: bool) -> Result<Self, Error> {
         let (place, mut settings) = Settings::split("kafka", rest);
-        let bootstrap = bootstrap(place)?;
+        let (user_info, hosts) = split_user(place);
+        let bootstrap = bootstrap(hosts)?;
+        let security = Security::parse(user_info, &mut settings, has_tokens)?;
         let config = Self {
             bootstrap,
             client_id: settings.take(
@@ -44,6 +58,13 @@ impl Config {
                 "commerce-event-bus".to_owned(),
                 "a name",
                 name,
+            )?,
+            instance: settings.take("instance", None, "a name", |text| name(text).map(Some))?,
+            protocol: settings.take(
+                "protocol",
+                Protocol::Classic,
+                "classic or consumer",
+                Protocol::of,
             )?,
             partitions: settings.take(
                 "partitions",
@@ -62,7 +83,10 @@ impl Config {
             drain: settings.duration("drain", Duration::from_secs(10))?,
             commit_interval: settings.duration("commit_interval", Duration::from_millis(500))?,
             lookahead: settings.number("lookahead", 1000_usize)?.max(1),
+            commit_metadata: settings.number("commit_metadata", 4096_usize)?,
             linger: settings.duration("linger", Duration::from_millis(2))?,
+            security,
+            link: Link::default(),
         };
         settings.finish()?;
         Ok(config)
@@ -77,7 +101,22 @@ impl Config {
             // A broker that comes back is found again within seconds.
             .set("reconnect.backoff.max.ms", "2000")
             .set_log_level(RDKafkaLogLevel::Warning);
+        self.security.apply(&mut client);
         client
+    }
+
+    /// A client that is polled by nobody: what it needs before it can connect, it gets here.
+    pub(super) fn consumer(&self, client: &ClientConfig) -> KafkaResult<BaseConsumer<Context>> {
+        const AT_MOST: u32 = 50;
+        let consumer: BaseConsumer<Context> =
+            client.create_with_context(Context::new(&self.link))?;
+        for _ in 0..AT_MOST {
+            if consumer.context().is_ready() {
+                break;
+            }
+            drop(consumer.poll(Duration::from_millis(20)));
+        }
+        Ok(consumer)
     }
 
     pub(super) fn admin(&self) -> ClientConfig {
@@ -119,17 +158,50 @@ impl Config {
         client
     }
 
-    pub(super) fn member(&self, group: &str, lease: Duration) -> ClientConfig {
-        // What brokers accept unless told otherwise (group.min and group.max.session.timeout.ms).
-        let session = lease.clamp(Duration::from_secs(6), Duration::from_mins(30));
-        let heartbeat = (session / 4).min(Duration::from_secs(3));
+    pub(super) fn member(
+        &self,
+        group: &str,
+        instance: Option<&str>,
+        lease: Duration,
+        max_bytes: usize,
+    ) -> ClientConfig {
+        // What the client itself reads ahead comes on top of what the lanes hold.
+        let ahead = (max_bytes / 1024).clamp(64, 16 * 1024);
+        let mut client = self.group(group);
+        client
+            .set("queued.min.messages", self.lookahead.to_string())
+            .set("queued.max.messages.kbytes", ahead.to_string());
+        if let Some(instance) = instance {
+            client.set("group.instance.id", instance);
+        }
+        match self.protocol {
+            Protocol::Classic => {
+                // What brokers accept unless told otherwise (group.min and group.max.session.timeout.ms).
+                let session = lease.clamp(Duration::from_secs(6), Duration::from_mins(30));
+                let heartbeat = (session / 4).min(Duration::from_secs(3));
+                client
+                    .set("partition.assignment.strategy", "cooperative-sticky")
+                    .set("session.timeout.ms", session.as_millis().to_string())
+                    .set("heartbeat.interval.ms", heartbeat.as_millis().to_string());
+            }
+            // Sessions and assignment are the broker's.
+            Protocol::Consumer => {
+                client.set("group.protocol", "consumer");
+            }
+        }
+        client
+    }
+
+    /// A member of the group that works off what is delayed. Always of the classic protocol, whatever subscriptions use:
+    /// all processes of the cluster must agree.
+    pub(super) fn scheduler(&self, group: &str) -> ClientConfig {
         let mut client = self.group(group);
         client
             .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", session.as_millis().to_string())
-            .set("heartbeat.interval.ms", heartbeat.as_millis().to_string())
-            .set("queued.min.messages", self.lookahead.to_string())
-            .set("queued.max.messages.kbytes", "16384");
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("queued.min.messages", "100")
+            .set("queued.max.messages.kbytes", "2048");
         client
     }
 
@@ -141,21 +213,41 @@ impl Config {
     }
 }
 
-fn bootstrap(place: &str) -> Result<String, Error> {
-    let hosts = place
-        .strip_prefix("//")
-        .unwrap_or_default()
-        .trim_end_matches('/');
+/// How members of a group agree.
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    /// Among themselves, one of them leading; every broker knows it.
+    Classic,
+    /// By the broker (KIP-848): from Kafka 4.0.
+    Consumer,
+}
+
+impl Protocol {
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            "classic" => Some(Self::Classic),
+            "consumer" => Some(Self::Consumer),
+            _ => None,
+        }
+    }
+}
+
+/// What precedes the last `@`, and the hosts after it.
+fn split_user(place: &str) -> (Option<&str>, &str) {
+    let place = place.strip_prefix("//").unwrap_or_default();
+    match place.rsplit_once('@') {
+        Some((user_info, hosts)) => (Some(user_info), hosts),
+        None => (None, place),
+    }
+}
+
+fn bootstrap(hosts: &str) -> Result<String, Error> {
+    let hosts = hosts.trim_end_matches('/');
     let mut servers = Vec::new();
     for host in hosts.split(',') {
         if host.is_empty() || host.contains('/') {
             return Err(config(
                 "kafka: write kafka://HOST:PORT, several brokers with commas between",
-            ));
-        }
-        if host.contains('@') {
-            return Err(config(
-                "kafka: a user and password in the URL are not supported: brokers are reached without SASL",
             ));
         }
         // An IPv6 address without a port ends with its bracket.
@@ -191,8 +283,11 @@ mod tests {
 
     #[test]
     fn hosts_and_settings() {
-        let config =
-            Config::parse("//one:9093,two,[::1],[::1]:9094?partitions=12&drain=2s").unwrap();
+        let config = Config::parse(
+            "//one:9093,two,[::1],[::1]:9094?partitions=12&drain=2s",
+            false,
+        )
+        .unwrap();
         assert_eq!(config.bootstrap, "one:9093,two:9092,[::1]:9092,[::1]:9094");
         assert_eq!((config.partitions, config.replication), (12, -1));
         assert_eq!(config.drain, Duration::from_secs(2));
@@ -207,12 +302,14 @@ mod tests {
             ("//one,,two", "write kafka://HOST:PORT"),
             ("//one/topic", "write kafka://HOST:PORT"),
             ("//one:port", "not HOST:PORT"),
-            ("//me:secret@one:9092", "without SASL"),
+            ("//me:secret@one:9092", "sasl="),
+            ("//me:secret@one:port?sasl=plain", "not HOST:PORT"),
             ("//one?partitions=0", "partitions"),
             ("//one?partition=3", "partitions"),
+            ("//one?protocol=new", "classic or consumer"),
         ];
         for (url, expected) in cases {
-            let error = Config::parse(url).unwrap_err().to_string();
+            let error = Config::parse(url, false).unwrap_err().to_string();
             assert!(error.contains(expected), "{url}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
@@ -220,15 +317,26 @@ mod tests {
 
     #[test]
     fn a_lease_becomes_a_session_that_brokers_accept() {
-        let config = Config::parse("//one").unwrap();
+        let config = Config::parse("//one", false).unwrap();
         let session = |lease| {
             config
-                .member("g", lease)
+                .member("g", None, lease, usize::MAX)
                 .get("session.timeout.ms")
                 .map(str::to_owned)
         };
         assert_eq!(session(Duration::from_millis(100)).as_deref(), Some("6000"));
         assert_eq!(session(Duration::from_secs(30)).as_deref(), Some("30000"));
         assert_eq!(session(Duration::from_hours(2)).as_deref(), Some("1800000"));
+    }
+
+    #[test]
+    fn the_new_protocol_leaves_sessions_to_the_broker() {
+        let config = Config::parse("//one?protocol=consumer&instance=pod-3", false).unwrap();
+        let member = config.member("g", Some("pod-3"), Duration::from_secs(30), 1_000_000);
+        assert_eq!(member.get("group.protocol"), Some("consumer"));
+        assert_eq!(member.get("group.instance.id"), Some("pod-3"));
+        assert_eq!(member.get("session.timeout.ms"), None);
+        assert_eq!(member.get("partition.assignment.strategy"), None);
+        assert_eq!(member.get("queued.max.messages.kbytes"), Some("976"));
     }
 }

@@ -2,32 +2,47 @@
 //!
 //! The record is the original one, byte for byte, with what is known about its end in headers of its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::completed::Completed;
 use super::config::Config;
+use super::frontier::Commit;
 use super::publish::Publisher;
 use super::record::{REDRIVEN_FOR, Record, position};
 use super::topics::{Keeps, Topics, blocking, dead_letter_topic};
 use super::unavailable;
-use crate::dead_letter::DeadLetter;
-use crate::error::Error;
+use crate::dead_letter::{DeadLetter, add_reason};
+use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::name::{SubscriptionName, TopicName};
 
-const PREFIX: &str = "dead-letter-";
-const REASON: &str = "dead-letter-reason";
-const ATTEMPTS: &str = "dead-letter-attempts";
-const TOPIC: &str = "dead-letter-topic";
-const SUBSCRIPTION: &str = "dead-letter-subscription";
-const PARTITION: &str = "dead-letter-partition";
-const OFFSET: &str = "dead-letter-offset";
-const TIME: &str = "dead-letter-time";
+/// Why, once per rejection, the newest last.
+const REASON: &str = "commerce-dead-letter-reason";
+const ATTEMPTS: &str = "commerce-dead-letter-attempts";
+const TOPIC: &str = "commerce-dead-letter-topic";
+const SUBSCRIPTION: &str = "commerce-dead-letter-subscription";
+const PARTITION: &str = "commerce-dead-letter-partition";
+const OFFSET: &str = "commerce-dead-letter-offset";
+const FIRST_FAILED: &str = "commerce-dead-letter-first-failed";
+const TIME: &str = "commerce-dead-letter-time";
+
+/// Letters redriven in one go.
+const AT_ONCE: usize = 500;
+
+/// How a delivery ended.
+pub(super) struct End {
+    pub(super) attempts: u32,
+    pub(super) reason: String,
+    /// `None`: now.
+    pub(super) first_failed_at: Option<DateTime<Utc>>,
+}
 
 /// Keeps, reads and gives back dead letters.
 pub(super) struct DeadLetters {
@@ -43,31 +58,13 @@ impl DeadLetters {
         topic: &TopicName,
         name: &SubscriptionName,
         record: &Record,
-        attempts: u32,
-        reason: &str,
+        end: End,
     ) -> Result<(), Error> {
         let dead = dead_letter_topic(topic, name)?;
         self.topics
             .ensure("settle", &dead, Keeps::DeadLetters)
             .await?;
-        let mut letter = Record {
-            headers: original_headers(record),
-            ..record.clone()
-        };
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        for (header, value) in [
-            (REASON, reason.to_owned()),
-            (ATTEMPTS, attempts.to_string()),
-            (TOPIC, topic.to_string()),
-            (SUBSCRIPTION, name.to_string()),
-            (PARTITION, record.partition.to_string()),
-            (OFFSET, record.offset.to_string()),
-            (TIME, now),
-        ] {
-            letter
-                .headers
-                .push((header.to_owned(), Some(Bytes::from(value))));
-        }
+        let letter = as_letter(topic, name, record, end, Utc::now());
         self.publisher
             .publish_records("settle", &dead, &[letter])
             .await
@@ -80,49 +77,54 @@ impl DeadLetters {
         name: &SubscriptionName,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, Error> {
+        const OPERATION: &str = "dead_letters";
         let dead = dead_letter_topic(topic, name)?;
-        let records = self.oldest("dead_letters", &dead, limit).await?;
+        let ledger = self.ledger(OPERATION, &dead).await?;
+        let everything = Filter::new();
+        let records = self
+            .oldest(OPERATION, &dead, &ledger, limit, &everything)
+            .await?;
         Ok(records
             .iter()
             .map(|record| letter(topic, name, record))
             .collect())
     }
 
-    /// Publishes the oldest dead letters again, for their subscription only, and then deletes them. Ended in between,
-    /// they are there twice.
+    /// Publishes the oldest dead letters that the filter wants again, for their subscription only, and then deletes
+    /// them. Ended in between, they are there twice.
     pub(super) async fn redrive(
         &self,
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
         const OPERATION: &str = "redrive";
         let dead = dead_letter_topic(topic, name)?;
-        let records = self.oldest(OPERATION, &dead, limit).await?;
-        let Some(last) = records.last() else {
-            return Ok(0);
-        };
-        let redriven: Vec<Record> = records
-            .iter()
-            .map(|record| {
-                let mut headers = original_headers(record);
-                headers.push((
-                    REDRIVEN_FOR.to_owned(),
-                    Some(Bytes::copy_from_slice(name.as_str().as_bytes())),
-                ));
-                Record {
-                    headers,
-                    ..record.clone()
-                }
-            })
-            .collect();
-        self.publisher
-            .publish_records(OPERATION, topic.as_str(), &redriven)
-            .await?;
-        self.topics
-            .delete_before(OPERATION, &dead, last.offset + 1)
-            .await?;
-        Ok(records.len() as u64)
+        let mut redriven = 0;
+        let mut ledger = self.ledger(OPERATION, &dead).await?;
+        while redriven < limit {
+            let at_once = AT_ONCE.min(limit - redriven);
+            let records = self
+                .oldest(OPERATION, &dead, &ledger, at_once, filter)
+                .await?;
+            if records.is_empty() {
+                break;
+            }
+            let next = ledger.without(records.iter().map(|record| record.offset));
+            let commit = self.commit_of(&next)?;
+            let again: Vec<Record> = records
+                .iter()
+                .map(|record| as_redriven(name, record))
+                .collect();
+            self.publisher
+                .publish_records(OPERATION, topic.as_str(), &again)
+                .await?;
+            self.keep(OPERATION, &dead, &ledger, commit).await?;
+            redriven += records.len();
+            ledger = next;
+        }
+        Ok(redriven as u64)
     }
 
     /// Deletes all dead letters.
@@ -133,10 +135,14 @@ impl DeadLetters {
     ) -> Result<u64, Error> {
         const OPERATION: &str = "purge_dead_letters";
         let dead = dead_letter_topic(topic, name)?;
-        let count = self.count(OPERATION, topic, name).await?;
-        if count > 0 {
-            let next = self.watermarks(OPERATION, &dead).await?.1;
-            self.topics.delete_before(OPERATION, &dead, next).await?;
+        let ledger = self.ledger(OPERATION, &dead).await?;
+        let count = ledger.count();
+        if ledger.oldest < ledger.next {
+            let commit = Commit {
+                offset: ledger.next,
+                metadata: String::new(),
+            };
+            self.keep(OPERATION, &dead, &ledger, commit).await?;
         }
         Ok(count)
     }
@@ -148,10 +154,61 @@ impl DeadLetters {
         topic: &TopicName,
         name: &SubscriptionName,
     ) -> Result<u64, Error> {
-        let (oldest, next) = self
-            .watermarks(operation, &dead_letter_topic(topic, name)?)
-            .await?;
-        Ok(u64::try_from(next - oldest).unwrap_or(0))
+        let dead = dead_letter_topic(topic, name)?;
+        Ok(self.ledger(operation, &dead).await?.count())
+    }
+
+    /// What the topic of dead letters holds. Which letters were redriven out of the middle is committed by a group of
+    /// the topic's own name, as settled records of a subscription are.
+    async fn ledger(&self, operation: &'static str, dead: &str) -> Result<Ledger, Error> {
+        let (oldest, next) = self.watermarks(operation, dead).await?;
+        if oldest >= next {
+            return Ok(Ledger::default());
+        }
+        let committed = self.topics.committed(operation, dead, dead, 1).await?;
+        let known = committed.get(&0);
+        let redriven = known.map_or_else(Completed::default, |known| known.completed.clone());
+        Ok(Ledger {
+            // Where nothing can be deleted, the position alone tells what is gone.
+            oldest: known
+                .map_or(oldest, |known| oldest.max(known.offset))
+                .min(next),
+            next,
+            redriven,
+        })
+    }
+
+    /// What to commit when letters are gone; an error when they are too scattered to tell.
+    fn commit_of(&self, ledger: &Ledger) -> Result<Commit, Error> {
+        let offset = ledger.redriven.next_open(ledger.oldest);
+        let metadata = ledger.redriven.encode(offset, self.config.commit_metadata);
+        let told = Completed::decode(offset, &metadata).unwrap_or_default();
+        if told.from(offset).eq(ledger.redriven.from(offset)) {
+            return Ok(Commit { offset, metadata });
+        }
+        let problem =
+            "too many dead letters in between would stay: redrive or purge the older ones first";
+        Err(Error::new(ErrorKind::Unsupported, "redrive", problem))
+    }
+
+    async fn keep(
+        &self,
+        operation: &'static str,
+        dead: &str,
+        before: &Ledger,
+        commit: Commit,
+    ) -> Result<(), Error> {
+        let offset = commit.offset;
+        let told = !before.redriven.is_empty() || !commit.metadata.is_empty();
+        if told || !self.topics.can_administer() {
+            self.topics.commit(operation, dead, dead, 0, commit).await?;
+        }
+        if offset > before.oldest {
+            self.topics
+                .delete_before(operation, dead, 0, offset)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn watermarks(&self, operation: &'static str, dead: &str) -> Result<(i64, i64), Error> {
@@ -169,23 +226,52 @@ impl DeadLetters {
         &self,
         operation: &'static str,
         dead: &str,
+        ledger: &Ledger,
         limit: usize,
+        filter: &Filter,
     ) -> Result<Vec<Record>, Error> {
-        let (oldest, next) = self.watermarks(operation, dead).await?;
-        if oldest >= next || limit == 0 {
+        let from = ledger.redriven.next_open(ledger.oldest);
+        if from >= ledger.next || limit == 0 {
             return Ok(Vec::new());
         }
         let (config, within) = (self.config.clone(), self.config.request_timeout);
-        let dead = dead.to_owned();
+        let (dead, filter, ledger) = (dead.to_owned(), filter.clone(), ledger.clone());
         blocking(operation, move || {
-            read(&config, &dead, oldest, next, limit, within)
+            let wanted = |record: &Record| {
+                !ledger.redriven.contains(record.offset) && record.original().is_wanted(&filter)
+            };
+            read(&config, &dead, from, ledger.next, limit, within, wanted)
                 .map_err(|error| unavailable(operation, format!("{dead} could not be read"), error))
         })
         .await
     }
 }
 
-/// Reads a partition from one offset up to another. Silence for the given time is an error: what is there must come.
+/// The letters that are there: from the oldest to the next, but for those that were redriven.
+#[derive(Clone, Debug, Default)]
+struct Ledger {
+    oldest: i64,
+    next: i64,
+    redriven: Completed,
+}
+
+impl Ledger {
+    fn count(&self) -> u64 {
+        let all = u64::try_from(self.next - self.oldest).unwrap_or(0);
+        all - self.redriven.count(self.oldest, self.next)
+    }
+
+    fn without(&self, letters: impl Iterator<Item = i64>) -> Self {
+        let mut left = self.clone();
+        for offset in letters {
+            left.redriven.insert(offset);
+        }
+        left
+    }
+}
+
+/// Reads what is wanted of a partition from one offset up to another. Silence for the given time is an error: what is
+/// there must come.
 fn read(
     config: &Config,
     topic: &str,
@@ -193,8 +279,9 @@ fn read(
     next: i64,
     limit: usize,
     within: Duration,
+    wanted: impl Fn(&Record) -> bool,
 ) -> Result<Vec<Record>, KafkaError> {
-    let reader: BaseConsumer = config.reader().create()?;
+    let reader = config.consumer(&config.reader())?;
     {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(topic, 0, Offset::Offset(oldest))?;
@@ -207,7 +294,9 @@ fn read(
             Some(Ok(message)) => {
                 let record = Record::copy(&message);
                 let last = record.offset + 1 >= next;
-                records.push(record);
+                if wanted(&record) {
+                    records.push(record);
+                }
                 give_up = std::time::Instant::now() + within;
                 if last {
                     break;
@@ -224,14 +313,51 @@ fn read(
     Ok(records)
 }
 
-fn original_headers(record: &Record) -> Vec<(String, Option<Bytes>)> {
-    let ours = |name: &str| name.starts_with(PREFIX) || name == REDRIVEN_FOR;
-    record
-        .headers
-        .iter()
-        .filter(|(name, _)| !ours(name))
-        .cloned()
-        .collect()
+/// The record as it is kept: the original one, and what is known about its end.
+fn as_letter(
+    topic: &TopicName,
+    name: &SubscriptionName,
+    record: &Record,
+    end: End,
+    now: DateTime<Utc>,
+) -> Record {
+    let mut reasons: Vec<String> = record.headers_of(REASON).map(Cow::into_owned).collect();
+    add_reason(&mut reasons, end.reason);
+    // Of an earlier life, where there was one.
+    let first_failed_at = time(record, FIRST_FAILED).or(end.first_failed_at);
+    let mut letter = record
+        .original()
+        .with(ATTEMPTS, end.attempts.to_string())
+        .with(TOPIC, topic.to_string())
+        .with(SUBSCRIPTION, name.to_string())
+        .with(PARTITION, record.partition.to_string())
+        .with(OFFSET, record.offset.to_string())
+        .with(FIRST_FAILED, time_text(first_failed_at.unwrap_or(now)))
+        .with(TIME, time_text(now));
+    for reason in reasons {
+        letter = letter.with(REASON, reason);
+    }
+    letter
+}
+
+/// The record as its subscription gets it again: what it failed of before comes with it.
+fn as_redriven(name: &SubscriptionName, letter: &Record) -> Record {
+    let mut again = letter
+        .original()
+        .with(REDRIVEN_FOR, name.as_str().to_owned());
+    let kept = |header: &str| header == REASON || header == FIRST_FAILED;
+    let history = letter.headers.iter().filter(|(header, _)| kept(header));
+    again.headers.extend(history.cloned());
+    again
+}
+
+fn time_text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn time(record: &Record, header: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(record.header(header)?).ok()?;
+    Some(time.with_timezone(&Utc))
 }
 
 fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLetter {
@@ -244,18 +370,11 @@ fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLe
         (Some(partition), Some(offset)) => position(i32::try_from(partition).unwrap_or(-1), offset),
         _ => record.position(),
     };
-    let rejected_at = record
-        .header(TIME)
-        .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-        .map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc));
-    let original = Record {
-        headers: original_headers(record),
-        ..record.clone()
-    };
+    let rejected_at = time(record, TIME).unwrap_or(DateTime::UNIX_EPOCH);
     DeadLetter::new(
         topic.clone(),
         name.clone(),
-        original.decode(topic),
+        record.original().decode(topic),
         where_it_was,
     )
     .with_attempts(
@@ -263,48 +382,89 @@ fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLe
             .and_then(|attempts| u32::try_from(attempts).ok())
             .unwrap_or_default(),
     )
-    .with_reasons(vec![record.header(REASON).unwrap_or_default().to_owned()])
-    .with_times(rejected_at, rejected_at)
+    .with_reasons(record.headers_of(REASON).map(Cow::into_owned).collect())
+    .with_times(
+        time(record, FIRST_FAILED).unwrap_or(rejected_at),
+        rejected_at,
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
-    #[test]
-    fn a_letter_tells_its_end_and_keeps_its_bytes() {
-        let (topic, name) = (
+    fn names() -> (TopicName, SubscriptionName) {
+        (
             TopicName::new("orders").unwrap(),
             SubscriptionName::new("billing").unwrap(),
-        );
-        let header = |name: &str, value: &'static str| {
-            (name.to_owned(), Some(Bytes::from_static(value.as_bytes())))
-        };
-        let record = Record {
-            partition: 0,
-            offset: 3,
+        )
+    }
+
+    fn strange_record() -> Record {
+        Record {
+            partition: 2,
+            offset: 17,
             key: Some(Bytes::from_static(b"k")),
             payload: Some(Bytes::from_static(&[0xff, 0x00])),
             headers: vec![
-                header("foreign", "kept"),
-                header(REDRIVEN_FOR, "billing"),
-                header(REASON, "no"),
-                header(ATTEMPTS, "4"),
-                header(PARTITION, "2"),
-                header(OFFSET, "17"),
-                header(TIME, "2026-11-21T10:00:00.000Z"),
+                ("foreign".to_owned(), Some(Bytes::from_static(b"kept"))),
+                ("null".to_owned(), None),
             ],
-        };
-        let letter = letter(&topic, &name, &record);
+            timestamp: None,
+        }
+    }
+
+    fn end(reason: &str, first_failed_at: Option<DateTime<Utc>>) -> End {
+        End {
+            attempts: 4,
+            reason: reason.to_owned(),
+            first_failed_at,
+        }
+    }
+
+    #[test]
+    fn a_letter_tells_its_end_and_keeps_its_bytes() {
+        let (topic, name) = names();
+        let record = strange_record();
+        let now = "2026-11-21T10:00:00Z".parse().unwrap();
+        let kept = as_letter(&topic, &name, &record, end("no", None), now);
+        assert_eq!(kept.original().headers, record.headers);
+        let letter = letter(&topic, &name, &kept);
         assert_eq!(
             (letter.reason(), letter.attempts, letter.position.as_str()),
             ("no", 4, "2@17")
         );
+        assert_eq!((letter.first_failed_at, letter.rejected_at), (now, now));
         let undecodable = letter.body.unwrap_err();
         assert_eq!(undecodable.payload.as_deref(), Some(&[0xff, 0x00][..]));
+        assert_eq!(undecodable.key, record.key);
         assert_eq!(
             undecodable.headers,
-            [("foreign".to_owned(), Bytes::from_static(b"kept"))]
+            [
+                ("foreign".to_owned(), Bytes::from_static(b"kept")),
+                ("null".to_owned(), Bytes::new())
+            ]
         );
+    }
+
+    #[test]
+    fn reasons_and_the_first_failure_outlive_a_redrive() {
+        let (topic, name) = names();
+        let first: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let now = "2026-11-21T10:00:00Z".parse().unwrap();
+        let mut record = strange_record();
+        for round in 0..20 {
+            let end = end(&format!("reason {round}"), Some(first));
+            let kept = as_letter(&topic, &name, &record, end, now);
+            record = as_redriven(&name, &kept);
+            assert!(record.is_for_another("shipping") && !record.is_for_another("billing"));
+            assert_eq!(record.original().headers, strange_record().headers);
+            let letter = letter(&topic, &name, &kept);
+            assert_eq!(letter.reason(), format!("reason {round}"));
+            assert_eq!(letter.reasons.len(), 16.min(round + 1));
+            assert_eq!(letter.first_failed_at, first);
+        }
     }
 }

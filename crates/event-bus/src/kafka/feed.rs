@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::member::Member;
 use super::settle::KafkaSettler;
+use super::wall_time;
 use crate::backend::{Feed, Incoming, Settler};
 use crate::error::Error;
 
@@ -22,12 +23,15 @@ impl Feed for KafkaFeed {
             return Ok(None);
         };
         let held = &handed_out.item;
-        Ok(Some(Incoming::new(
+        let incoming = Incoming::new(
             held.body.clone(),
             handed_out.attempt,
             held.record.position(),
             handed_out.receipt,
-        )))
+        );
+        // At the first attempt it is now.
+        let first_seen_at = (handed_out.attempt > 1).then(|| wall_time(handed_out.first_seen));
+        Ok(Some(incoming.with_first_seen_at(first_seen_at)))
     }
 
     fn settler(&self) -> Arc<dyn Settler> {

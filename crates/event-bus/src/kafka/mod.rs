@@ -6,29 +6,54 @@
 //! | subscription | a consumer group `TOPIC.SUBSCRIPTION` (dots in the subscription's name become underscores) |
 //! | key | the record key, partitioned like Java's default (murmur2); in the process, a lane per key |
 //! | message | CloudEvents binary mode (`ce_` headers); binary and structured mode are read |
+//! | headers | record headers, byte for byte; a null value reads as an empty one |
 //! | accepted | the idempotent producer's confirmation by all in-sync replicas; the position is `partition@offset` |
 //! | ack | the partition's frontier moves: the committed offset never passes a record that is not settled |
 //! | retry | the key waits in this process, the partition goes on |
+//! | filter | judged by the record's headers, before the event is decoded; what is not wanted is settled |
+//! | later | topics of equal waits, worked off by every connected bus (see below) |
 //! | lease | the group's session: the subscription's lease, from 6 seconds to 30 minutes |
 //! | dead letter | topic `TOPIC.SUBSCRIPTION.dead`, confirmed before the offset may move |
 //! | redrive | published to the topic again, in a record that only this subscription looks at |
-//! | replay | a new subscription begins with the oldest record that the topic still has |
+//! | start | earliest, latest, a time (milliseconds, by the records' timestamps), a position: `0@12,1@5`; partitions not named begin with their oldest record |
+//! | topics | all but Kafka's own and what ends like dead letters of a topic that is there |
 //!
 //! # How it keeps the contract
 //!
-//! Handlers settle in any order. Committed is the offset of the oldest record that is not settled, so after a crash the
-//! records after it come again, settled or not: at least once. Positions are committed every `commit_interval`.
+//! Handlers settle in any order. Committed is the offset of the oldest record that is not settled, and beside it, in the
+//! commit's metadata, which records after it are: after a crash only what is unsettled comes again, and what was settled
+//! since the last commit (`commit_interval`). The metadata is bounded by the broker: a partition pauses when it is three
+//! quarters full, and what does not fit comes again. Foreign or damaged metadata means repetition, nothing else.
 //!
 //! When a partition is revoked, nothing more of it is handed out; deliveries in flight have `drain` to be settled; the
 //! position is committed; then the partition goes. What is settled after that is refused with
-//! [`LeaseLost`](crate::ErrorKind::LeaseLost). A member that is full pauses its partitions and stays in the group.
+//! [`LeaseLost`](crate::ErrorKind::LeaseLost). Rebalances are cooperative: partitions that stay are not interrupted. A
+//! member that is full, by count or by bytes, pauses its partitions and stays in the group.
+//!
+//! Offsets that are never delivered (transaction markers, aborted records, compacted ones) are jumped.
 //!
 //! A new subscription's position is written before the first member joins, so that `subscribe` returning means: what is
 //! published from now on will be seen.
 //!
+//! # Later
+//!
+//! A message with [`deliver_at`](crate::Message::deliver_at) is accepted when it stands on one of six topics
+//! `commerce-event-bus_delayed_…` (soon, 4s, 32s, 4m, 34m, 5h; 4 partitions each), confirmed like any other. It goes from
+//! the longest wait that it has time for down to the topic of the last seconds, and from there to its own topic when it is
+//! due: never early by the clock of the process that hands it over, after the confirmation of the next place, so that a
+//! process killed in between means a repetition. One key's messages arrive in the order of their due times; what fell due while
+//! nobody worked it off, about in that order.
+//!
+//! Every bus that has published with a delay works them off, and every bus that subscribes, within half a minute of the
+//! first delayed message in the cluster; they share the group `commerce-event-bus_delayed`. *While no such process runs,
+//! nothing is delivered and nothing is lost*: the topics keep what they have without limit, and what fell due meanwhile is
+//! delivered when one runs again. Per partition at most 4000 records (8 MiB) of the last four seconds are held; more of
+//! them at once come late, not early. What was handed over is deleted from the topics every 30 seconds. The backlog counts
+//! a message from when it is due.
+//!
 //! # Settings
 //!
-//! `kafka://HOST:PORT[,HOST:PORT][?…]` with
+//! `kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT][?…]` with
 //!
 //! | setting | default | what it does |
 //! |---|---|---|
@@ -38,30 +63,50 @@
 //! | `request_timeout` | 10s | how long any other request waits |
 //! | `drain` | 10s | how long a revoked partition waits for its deliveries in flight; the whole group waits with it |
 //! | `commit_interval` | 500ms | how much may come again after a crash |
+//! | `commit_metadata` | 4096 | bytes of metadata beside a commit: at most the broker's `offset.metadata.max.bytes`; 0 keeps none |
 //! | `lookahead` | 1000 | records held in lanes. A key that waits holds its later records; when all are of waiting keys, the member is full |
 //! | `linger` | 2ms | how long the producer collects a batch |
+//! | `protocol` | classic | `consumer`: the group protocol of Kafka 4 (KIP-848); rebalances are the broker's, and so are sessions: the lease is not used |
+//! | `instance` | | a name for this process that stays over restarts (`group.instance.id`): an absence shorter than the session moves no partition. Further members of one group in one process add `-2`, `-3` |
+//! | `tls` | off, on with `sasl` or `tls_ca` | encrypts, and checks that the certificate is the broker's |
+//! | `tls_ca` | the system's authorities | PEM file of the authorities to trust |
+//! | `sasl` | | `plain`, `scram-sha-256`, `scram-sha-512` with the URL's user and password (percent-encoded); `oauthbearer` with a [source of tokens](crate::Connector::tokens) |
 //! | `client_id` | commerce-event-bus | how brokers name this client in their logs and quotas |
+//!
+//! TLS and SASL need the feature `kafka-tls`, which links OpenSSL. Beside
+//! [`max_bytes_in_flight`](crate::Subscription::max_bytes_in_flight) a member holds what its client reads ahead: as much
+//! again, at most 16 MiB. Lanes hold at least 1 MiB, so that one key that waits does not hold up the others.
 //!
 //! Topics that exist are used as they are; give them more partitions only while no key has records in flight, because
 //! keys move. A topic needs no setting of its own; the group's offsets live for the broker's
-//! `offsets.retention.minutes` (7 days) after its last member left, and then it begins anew.
+//! `offsets.retention.minutes` (7 days) after its last member left, and then it begins anew. A redrive that leaves letters
+//! in between keeps which are gone in such offsets too, in a group named like the topic of dead letters.
 //!
 //! # What it cannot do
 //!
 //! - A retry's delay and the attempt number live in the process: after a crash, or when a rebalance moves the partition,
-//!   the message comes at once and counts from one.
+//!   the message comes at once and counts from one. First-seen and first-failed times likewise, except in dead letters.
 //! - A failed publish whose time ran out is *unknown*: the client does not tell whether it was on its way.
 //! - Redriven records are on the topic again; consumers that do not use this crate see them as repetitions.
-//! - No TLS and no SASL.
+//! - With `sasl=oauthbearer` it cannot make topics or delete records, because the client's administrator takes no tokens:
+//!   topics, those of dead letters and of delayed messages included, are made beforehand (errors say how), and redriven or
+//!   purged dead letters stay on the disk.
+//! - After an unclean leader election, which loses records, others that take the offsets of settled ones may be taken for
+//!   them.
 
+pub(crate) mod completed;
 mod config;
+mod context;
 mod dead_letter;
+mod delayed;
 mod feed;
 mod frontier;
 mod member;
 mod publish;
 mod reader;
 mod record;
+mod scheduler;
+mod security;
 mod settle;
 mod topics;
 
@@ -73,13 +118,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout_at};
 
 use self::config::Config;
+use self::context::Link;
 use self::dead_letter::DeadLetters;
 use self::feed::KafkaFeed;
 use self::member::Member;
 use self::publish::Publisher;
+use self::scheduler::Scheduler;
 use self::settle::KafkaSettler;
 use self::topics::{Keeps, Topics, dead_letter_topic};
 use crate::backend::{Backend, Feed};
@@ -104,6 +152,7 @@ pub(crate) struct Kafka {
     topics: Arc<Topics>,
     publisher: Arc<Publisher>,
     dead_letters: Arc<DeadLetters>,
+    scheduler: Arc<Scheduler>,
     members: Mutex<Vec<Weak<Member>>>,
     closed: AtomicBool,
 }
@@ -114,11 +163,8 @@ impl Kafka {
         rest: &str,
         tokens: Option<Arc<dyn TokenSource>>,
     ) -> Result<Self, Error> {
-        if tokens.is_some() {
-            let problem = "tokens are not taken yet";
-            return Err(Error::new(ErrorKind::Unsupported, "connect", problem));
-        }
-        let config = Config::parse(rest)?;
+        let mut config = Config::parse(rest, tokens.is_some())?;
+        config.link = Link::new(tokens).await?;
         let topics = Arc::new(Topics::new(&config)?);
         topics.check("connect").await?;
         let publisher = Arc::new(Publisher::new(&config, Arc::clone(&topics))?);
@@ -127,8 +173,10 @@ impl Kafka {
             topics: Arc::clone(&topics),
             publisher: Arc::clone(&publisher),
         });
+        let scheduler = Arc::new(Scheduler::new(&config, &topics, &publisher));
         Ok(Self {
             config,
+            scheduler,
             topics,
             publisher,
             dead_letters,
@@ -143,6 +191,27 @@ impl Kafka {
         } else {
             Ok(())
         }
+    }
+
+    fn new_member(&self, subscription: Subscription, group: String) -> Arc<Member> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let there: Vec<Arc<Member>> = members.iter().filter_map(Weak::upgrade).collect();
+        let taken = |instance: &str| {
+            there.iter().any(|other| {
+                other.group == group
+                    && other.instance.as_deref() == Some(instance)
+                    && !other.departure.is_done()
+            })
+        };
+        // Several members of one group in one process need a name each: always the same ones, whichever comes first.
+        let instance = self.config.instance.as_deref().map(|first| {
+            let names = (2..).map(|n| format!("{first}-{n}"));
+            let mut names = std::iter::once(first.to_owned()).chain(names);
+            names.find(|name| !taken(name)).unwrap_or_default()
+        });
+        let member = Arc::new(Member::new(subscription, group, instance, &self.config));
+        members.push(Arc::downgrade(&member));
+        member
     }
 
     fn members(&self) -> Vec<Arc<Member>> {
@@ -164,6 +233,10 @@ impl Backend for Kafka {
             multi_process: true,
             ordered: true,
             replay: true,
+            seek: true,
+            filters: true,
+            patterns: true,
+            delayed: true,
             dead_letters: true,
             fenced: true,
             positions: true,
@@ -173,6 +246,15 @@ impl Backend for Kafka {
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+        let now = Utc::now();
+        if messages
+            .iter()
+            .any(|message| delayed::due(message, now).is_some())
+            && let Err(error) = self.scheduler.start().await
+        {
+            // The message is kept all the same, and worked off by who can.
+            tracing::warn!(%error, "delayed messages are not worked off by this process");
+        }
         self.publisher.publish(messages).await
     }
 
@@ -187,9 +269,9 @@ impl Backend for Kafka {
             .ensure(OPERATION, topic.as_str(), Keeps::Events)
             .await?;
         self.topics
-            .pin(&group, topic.as_str(), subscription.start.clone())
+            .pin(&group, topic.as_str(), &subscription.start)
             .await?;
-        let member = Arc::new(Member::new(subscription, group, self.config.lookahead));
+        let member = self.new_member(subscription, group);
         let settler = Arc::new(KafkaSettler {
             member: Arc::clone(&member),
             dead_letters: Arc::clone(&self.dead_letters),
@@ -200,10 +282,7 @@ impl Backend for Kafka {
             settler,
         };
         reader::start(&self.config, &member).await?;
-        self.members
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&member));
+        self.scheduler.start_when_needed();
         // A close that ran meanwhile did not see the member.
         self.ensure_open(OPERATION)?;
         Ok(Box::new(feed))
@@ -234,20 +313,40 @@ impl Backend for Kafka {
         let (mut waiting, mut in_flight) = (0, 0);
         for member in self.members().iter().filter(|member| member.group == group) {
             member.desk.look(|lanes, assigned| {
-                read_here.extend(assigned.ends());
+                for (partition, progress) in assigned.progress() {
+                    let next = watermarks.get(&partition).map_or(0, |(_, next)| *next);
+                    let settled = assigned.completed_before(partition, next);
+                    read_here.insert(partition, (progress, settled));
+                }
                 waiting += lanes.waiting() as u64;
                 in_flight += lanes.in_flight() as u64;
             });
         }
+        let mut behind = Vec::new();
         for (partition, (oldest, next)) in watermarks {
-            let position = read_here
-                .get(&partition)
-                .or(committed.get(&partition))
-                .copied()
-                .unwrap_or(oldest);
-            waiting += u64::try_from(next - position.max(oldest)).unwrap_or(0);
+            let (position, end, settled) =
+                match (read_here.get(&partition), committed.get(&partition)) {
+                    (Some((progress, settled)), _) => (progress.position, progress.end, *settled),
+                    (None, Some(known)) => {
+                        let settled = known.completed.count(known.offset.max(oldest), next);
+                        (known.offset, known.offset, settled)
+                    }
+                    (None, None) => (oldest, oldest, 0),
+                };
+            let unread = u64::try_from(next - end.max(oldest)).unwrap_or(0);
+            waiting += unread.saturating_sub(settled);
+            if position.max(oldest) < next {
+                behind.push((partition, position.max(oldest)));
+            }
         }
-        Ok(Backlog::new(waiting, in_flight, dead))
+        let oldest_at = if waiting + in_flight == 0 {
+            None
+        } else {
+            self.topics
+                .first_written(OPERATION, topic.as_str(), behind)
+                .await?
+        };
+        Ok(Backlog::new(waiting, in_flight, dead).with_oldest_at(oldest_at))
     }
 
     async fn dead_letters(
@@ -266,8 +365,7 @@ impl Backend for Kafka {
         limit: usize,
         filter: &Filter,
     ) -> Result<u64, Error> {
-        filter.refuse_conditions("redrive")?;
-        self.dead_letters.redrive(topic, name, limit).await
+        self.dead_letters.redrive(topic, name, limit, filter).await
     }
 
     async fn purge_dead_letters(
@@ -276,6 +374,10 @@ impl Backend for Kafka {
         name: &SubscriptionName,
     ) -> Result<u64, Error> {
         self.dead_letters.purge(topic, name).await
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicName>, Error> {
+        self.topics.list("topics").await
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -298,6 +400,7 @@ impl Backend for Kafka {
                 member.leave(Duration::ZERO);
             }
         }
+        self.scheduler.close(LEAVING).await;
         let flushed = self
             .publisher
             .close(deadline.saturating_duration_since(Instant::now()))
@@ -328,6 +431,12 @@ impl fmt::Debug for Kafka {
 
 fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, operation, "the bus is closed")
+}
+
+/// The wall's time of a moment that the clock of waiting has told.
+fn wall_time(moment: Instant) -> DateTime<Utc> {
+    let ago = TimeDelta::from_std(moment.elapsed()).unwrap_or_default();
+    Utc::now() - ago
 }
 
 /// The brokers cannot be reached, or do not do it now.

@@ -3,47 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use chrono::Utc;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::context::Context;
+use super::delayed::{self, as_delayed, level_for};
 use super::record::{Record, position};
 use super::topics::{Keeps, Topics, blocking};
 use super::{closed, failed};
 use crate::error::{Error, ErrorKind, PublishError, PublishErrorKind};
 use crate::message::{Accepted, Message};
 
-/// The client's own log lines, as ours.
-pub(super) struct ToTracing;
-
-impl ClientContext for ToTracing {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka client");
-    }
-}
-
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            tracing::error!(facility, "{message}");
-        }
-        RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
-        _ => tracing::debug!(facility, "{message}"),
-    }
-}
-
-type Producer = FutureProducer<ToTracing>;
+type Producer = FutureProducer<Context>;
 
 /// Publishes records and waits for the brokers' word.
 pub(super) struct Publisher {
@@ -74,20 +49,38 @@ impl Publisher {
         &self,
         messages: Vec<Message>,
     ) -> Vec<Result<Accepted, PublishError>> {
+        const OPERATION: &str = "publish";
         let give_up = Instant::now() + self.config.publish_timeout;
         let mut on_their_way = Vec::with_capacity(messages.len());
         for message in &messages {
-            let record = Record::of(&message.event);
+            let record = Record::of(message);
             let topic = message.topic.as_str();
-            let sent = match self.topics.ensure("publish", topic, Keeps::Events).await {
-                Ok(()) => self.send(topic, &record, give_up).await,
+            let mut ready = self.topics.ensure(OPERATION, topic, Keeps::Events).await;
+            let now = Utc::now();
+            let sent = match delayed::due(message, now) {
+                None => (topic, record),
+                Some(due) => {
+                    let level = level_for(due.saturating_sub(now.timestamp_millis())).topic;
+                    if ready.is_ok() {
+                        ready = self.topics.ensure(OPERATION, level, Keeps::Delayed).await;
+                    }
+                    (level, as_delayed(record, &message.topic, due))
+                }
+            };
+            let sent = match ready {
+                Ok(()) => self.send(sent.0, &sent.1, give_up).await,
                 Err(error) => Err(error),
             };
-            on_their_way.push(sent);
+            let is_delayed = message.deliver_at.is_some_and(|due| due > now);
+            on_their_way.push((sent, is_delayed));
         }
         let mut results = Vec::with_capacity(messages.len());
-        for (message, sent) in messages.into_iter().zip(on_their_way) {
+        for (message, (sent, is_delayed)) in messages.into_iter().zip(on_their_way) {
             let result = match sent {
+                // The place where it waits is not the one that it will have.
+                Ok(delivery) if is_delayed => {
+                    outcome(delivery.await.ok()).map(|_| Accepted::new(None))
+                }
                 Ok(delivery) => outcome(delivery.await.ok()),
                 Err(error) => Err(Refusal {
                     kind: PublishErrorKind::Failed,
@@ -121,6 +114,33 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Publishes records, each to its topic, in order; one result for each.
+    pub(super) async fn publish_each(
+        &self,
+        operation: &'static str,
+        records: Vec<(String, Record)>,
+    ) -> Vec<Result<(), Error>> {
+        let give_up = Instant::now() + self.config.publish_timeout;
+        let mut on_their_way = Vec::with_capacity(records.len());
+        for (topic, record) in &records {
+            on_their_way.push(self.send(topic, record, give_up).await);
+        }
+        let mut results = Vec::with_capacity(records.len());
+        for ((topic, _), sent) in records.iter().zip(on_their_way) {
+            let confirmed = match sent {
+                Ok(delivery) => outcome(delivery.await.ok())
+                    .map(drop)
+                    .map_err(|refusal| refusal.error),
+                Err(error) => Err(error),
+            };
+            results.push(confirmed.map_err(|error| {
+                let problem = format!("a record for {topic} was not confirmed: {error}");
+                Error::new(error.kind(), operation, problem).with_source(error)
+            }));
+        }
+        results
     }
 
     /// Hands a record to the client; waits while its queue is full.
@@ -204,7 +224,7 @@ impl Drop for Publisher {
 fn producer(config: &Config) -> Result<Producer, Error> {
     config
         .producer()
-        .create_with_context(ToTracing)
+        .create_with_context(Context::new(&config.link))
         .map_err(|error| failed("connect", "the Kafka producer could not be made", error))
 }
 

@@ -5,24 +5,26 @@
 //! runtime, and dropping the client, which blocks, happens there too.
 
 use std::collections::BTreeSet;
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
 };
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::config::Config;
+use super::context::{Link, log};
 use super::member::Member;
-use super::publish::log;
 use super::record::Record;
+use super::topics::{Committed, committed_by, offsets_of};
 use super::{failed, unavailable};
 use crate::error::{Error, ErrorKind};
 
@@ -41,6 +43,7 @@ pub(super) async fn start(config: &Config, member: &Arc<Member>) -> Result<(), E
         .name("kafka-reader".to_owned())
         .spawn(move || reader.run(ready))
         .map_err(|error| {
+            member.departure.done();
             Error::new(ErrorKind::Backend, "subscribe", "no thread for the reader")
                 .with_source(error)
         })?;
@@ -127,8 +130,16 @@ impl Reader {
         let callbacks = Callbacks {
             member: Arc::clone(&self.member),
             drain: self.config.drain,
+            request_timeout: self.config.request_timeout,
+            link: self.config.link.clone(),
         };
-        let config = self.config.member(&self.member.group, self.member.lease);
+        let member = &self.member;
+        let config = self.config.member(
+            &member.group,
+            member.instance.as_deref(),
+            member.lease,
+            member.max_bytes,
+        );
         let client: Client = config.create_with_context(callbacks).map_err(failed)?;
         client
             .subscribe(&[self.member.topic.as_str()])
@@ -140,16 +151,19 @@ impl Reader {
         let member = &self.member;
         let mut commits = interval(self.config.commit_interval.max(Duration::from_millis(1)));
         commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut paused = false;
+        let mut full = false;
         loop {
             tokio::select! {
                 biased;
                 () = member.departure.asked() => break,
-                _ = commits.tick() => commit(client, member, None, CommitMode::Async),
-                () = member.desk.intake(), if paused => {
+                _ = commits.tick() => {
+                    commit(client, member, None, CommitMode::Async);
+                    pause_and_resume(client, member, full);
+                }
+                () = member.desk.intake(), if full => {
                     if member.desk.look(|lanes, _| lanes.is_half_empty()) {
-                        paused = false;
-                        set_paused(client, member, paused);
+                        full = false;
+                        pause_and_resume(client, member, full);
                     }
                 }
                 received = client.recv() => {
@@ -163,8 +177,8 @@ impl Reader {
                     }
                     // Also after a rebalance brought partitions that are not paused yet.
                     if !member.desk.look(|lanes, _| lanes.has_room()) {
-                        paused = true;
-                        set_paused(client, member, paused);
+                        full = true;
+                        pause_and_resume(client, member, full);
                     }
                 }
             }
@@ -176,7 +190,7 @@ impl Reader {
     /// Stays in the group, without reading, while deliveries in flight are settled; then commits.
     async fn leave(&self, client: &Client) {
         let member = &self.member;
-        set_paused(client, member, true);
+        pause_and_resume(client, member, true);
         let mut commits = interval(self.config.commit_interval.max(Duration::from_millis(1)));
         loop {
             tokio::select! {
@@ -192,22 +206,35 @@ impl Reader {
     }
 }
 
-fn set_paused<C: rdkafka::consumer::Consumer<Callbacks>>(
+/// Pauses what may not be fetched now and resumes what may: everything waits for a member that is full, and a partition
+/// for its own settled records when they hardly fit beside its position.
+fn pause_and_resume<C: rdkafka::consumer::Consumer<Callbacks>>(
     client: &C,
     member: &Member,
-    paused: bool,
+    full: bool,
 ) {
-    let mut partitions = TopicPartitionList::new();
-    for partition in member.desk.look(|_, assigned| assigned.numbers()) {
-        partitions.add_partition(member.topic.as_str(), partition);
-    }
-    let done = if paused {
-        client.pause(&partitions)
-    } else {
-        client.resume(&partitions)
-    };
-    if let Err(error) = done {
-        tracing::warn!(%error, paused, topic = %member.topic, "Kafka partitions not paused or resumed");
+    let (pause, resume) = member.desk.look(|_, assigned| assigned.to_change(full));
+    for (changed, paused) in [(pause, true), (resume, false)] {
+        if changed.is_empty() {
+            continue;
+        }
+        let mut partitions = TopicPartitionList::new();
+        for partition in &changed {
+            partitions.add_partition(member.topic.as_str(), *partition);
+        }
+        let done = if paused {
+            client.pause(&partitions)
+        } else {
+            client.resume(&partitions)
+        };
+        match done {
+            Ok(()) => member
+                .desk
+                .change(|_, assigned| assigned.changed(&changed, paused)),
+            Err(error) => {
+                tracing::warn!(%error, paused, topic = %member.topic, "Kafka partitions not paused or resumed");
+            }
+        }
     }
 }
 
@@ -217,17 +244,18 @@ fn commit<C: rdkafka::consumer::Consumer<Callbacks>>(
     of: Option<&BTreeSet<i32>>,
     mode: CommitMode,
 ) {
-    let positions = member.desk.change(|_, assigned| assigned.take_commit(of));
-    if positions.is_empty() {
+    let commits = member.desk.change(|_, assigned| assigned.take_commit(of));
+    if commits.is_empty() {
         return;
     }
-    let mut offsets = TopicPartitionList::new();
-    let added = positions.iter().try_for_each(|(partition, offset)| {
-        offsets.add_partition_offset(member.topic.as_str(), *partition, Offset::Offset(*offset))
-    });
-    if let Err(error) = added.and_then(|()| client.commit(&offsets, mode)) {
+    let topic = member.topic.as_str();
+    let offsets = commits
+        .iter()
+        .map(|(partition, commit)| (topic, *partition, commit));
+    let committed = offsets_of(offsets).and_then(|offsets| client.commit(&offsets, mode));
+    if let Err(error) = committed {
         report_commit(&error, member);
-        member.commit_failed(positions.iter().map(|(partition, _)| *partition));
+        member.commit_failed(commits.iter().map(|(partition, _)| *partition));
     }
 }
 
@@ -240,9 +268,17 @@ fn report_commit(error: &KafkaError, member: &Member) {
 struct Callbacks {
     member: Arc<Member>,
     drain: Duration,
+    request_timeout: Duration,
+    link: Link,
 }
 
 impl ClientContext for Callbacks {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        self.link.token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -255,7 +291,11 @@ impl ClientContext for Callbacks {
 impl ConsumerContext for Callbacks {
     fn pre_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(partitions) => self.member.assigned(&numbers(partitions)),
+            Rebalance::Assign(partitions) => {
+                let partitions = numbers(partitions);
+                let committed = self.committed(client, &partitions);
+                self.member.assigned(&partitions, &committed);
+            }
             Rebalance::Revoke(partitions) => {
                 let partitions = numbers(partitions);
                 // Lost partitions belong to another member by now: there is nothing to wait for.
@@ -271,8 +311,23 @@ impl ConsumerContext for Callbacks {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let failed: Vec<i32> = offsets
-            .elements()
+        let elements = offsets.elements();
+        let too_large = |error: &KafkaError| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
+        };
+        if elements
+            .iter()
+            .filter_map(|element| element.error().err())
+            .chain(result.clone().err())
+            .any(|error| too_large(&error))
+        {
+            tracing::warn!(
+                topic = %self.member.topic, subscription = %self.member.name,
+                "the broker takes less commit metadata than we write: set commit_metadata to its offset.metadata.max.bytes; until then what is settled out of order comes again after a crash"
+            );
+            self.member.without_metadata();
+        }
+        let failed: Vec<i32> = elements
             .iter()
             .filter(|element| result.is_err() || element.error().is_err())
             .map(TopicPartitionListElem::partition)
@@ -287,6 +342,24 @@ impl ConsumerContext for Callbacks {
 }
 
 impl Callbacks {
+    /// What the group knows of new partitions. Not to know it is no harm: what was settled beyond a position comes again.
+    fn committed(&self, client: &BaseConsumer<Self>, partitions: &BTreeSet<i32>) -> Committed {
+        let topic = self.member.topic.as_str();
+        if partitions.is_empty() {
+            return Committed::new();
+        }
+        let committed = committed_by(
+            client,
+            topic,
+            partitions.iter().copied(),
+            self.request_timeout,
+        );
+        committed.unwrap_or_else(|error| {
+            tracing::warn!(%error, topic, subscription = %self.member.name, "what is settled beyond the positions is not known");
+            Committed::new()
+        })
+    }
+
     /// Stops the hand-out of partitions, waits for what is in flight, commits. The group waits for this too.
     fn release(&self, client: &BaseConsumer<Self>, partitions: &BTreeSet<i32>) {
         let member = &self.member;

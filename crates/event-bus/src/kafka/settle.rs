@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::dead_letter::DeadLetters;
+use super::dead_letter::{DeadLetters, End};
 use super::member::Member;
+use super::wall_time;
 use crate::backend::{Receipt, Settlement, Settler};
 use crate::error::{Error, ErrorKind};
 use crate::lanes::{Stale, after};
@@ -22,17 +23,25 @@ pub(super) struct KafkaSettler {
 impl Settler for KafkaSettler {
     async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<(), Error> {
         let member = &self.member;
-        let (item, attempt) = member
+        let (item, attempt, first_failed) = member
             .desk
-            .look(|lanes, _| lanes.held(receipt))
+            .look(|lanes, _| {
+                let (item, attempt) = lanes.held(receipt)?;
+                Ok((item, attempt, lanes.first_failed(receipt)))
+            })
             .map_err(lost)?;
         match settlement {
             Settlement::Ack => member.finish(receipt).map_err(lost),
             Settlement::Retry { after } => self.retry(receipt, after),
             Settlement::Reject { reason } => {
                 // Confirmed first: an offset that is committed without its dead letter is a lost message.
+                let end = End {
+                    attempts: attempt,
+                    reason,
+                    first_failed_at: first_failed.map(wall_time),
+                };
                 self.dead_letters
-                    .bury(&member.topic, &member.name, &item.record, attempt, &reason)
+                    .bury(&member.topic, &member.name, &item.record, end)
                     .await?;
                 member.finish(receipt).map_err(lost)
             }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -123,6 +123,45 @@ pub(crate) async fn read(url: &str, topic: &str, count: usize) -> Vec<RawRecord>
             });
         }
         records
+    })
+    .await
+    .unwrap()
+}
+
+/// Commits an offset of partition 0 with metadata.
+pub(crate) async fn commit(url: &str, group: &str, topic: &str, offset: i64, metadata: &str) {
+    let mut config = config(url);
+    config.set("group.id", group);
+    let (topic, metadata) = (topic.to_owned(), metadata.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        {
+            let mut entry = offsets.add_partition(&topic, 0);
+            entry.set_offset(Offset::Offset(offset)).unwrap();
+            entry.set_metadata(&metadata);
+        }
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+/// What a group has committed of partition 0.
+pub(crate) async fn committed(url: &str, group: &str, topic: &str) -> (i64, String) {
+    let mut config = config(url);
+    config.set("group.id", group);
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(&topic, 0);
+        let found = consumer.committed_offsets(wanted, WITHIN).unwrap();
+        let elements = found.elements();
+        let Offset::Offset(offset) = elements[0].offset() else {
+            panic!("nothing committed");
+        };
+        (offset, elements[0].metadata().to_owned())
     })
     .await
     .unwrap()
