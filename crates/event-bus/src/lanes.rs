@@ -2,8 +2,8 @@
 //!
 //! Kafka and RabbitMQ hand a consumer one stream; this turns it into lanes: the head of each key is handed out, the rest
 //! of the key waits until the head is settled, other keys go on. A retry waits here, in the process, so the partition or
-//! queue behind it moves on. Nothing here knows a broker, a clock or a lock: time is passed in, the caller locks, and
-//! [`Desk`] adds the waiting.
+//! queue behind it moves on. Nothing here knows a broker or a lock: the caller locks, and [`Desk`] adds the waiting. The time
+//! that decides something is passed in.
 //!
 //! What a connection loss or a rebalance does: [`Lanes::revoke`] forgets what was not handed out, because the broker will
 //! deliver it again, and keeps what is in a handler's hands as an *orphan*. An orphan can no longer be settled, but its key
@@ -36,6 +36,8 @@ pub(crate) struct Arrival<T, I> {
     pub(crate) identity: Option<I>,
     /// Deliveries that the broker has counted before this one.
     pub(crate) earlier_attempts: u32,
+    /// What it weighs against the bounds in bytes.
+    pub(crate) size: usize,
     /// The message itself, cheap to clone: it is kept until it is settled.
     pub(crate) item: T,
 }
@@ -45,6 +47,8 @@ pub(crate) struct Arrival<T, I> {
 pub(crate) struct HandedOut<T> {
     pub(crate) receipt: Receipt,
     pub(crate) attempt: u32,
+    /// When the message was first handed out, in this process.
+    pub(crate) first_seen: Instant,
     pub(crate) item: T,
 }
 
@@ -63,8 +67,12 @@ pub(crate) fn after(from: Instant, delay: Duration) -> Instant {
 pub(crate) struct Bounds {
     /// Messages handed out and not settled.
     pub(crate) in_flight: usize,
+    /// Bytes of messages handed out and not settled; a message on its own is handed out whatever its size.
+    pub(crate) bytes: usize,
     /// Messages held in all, handed out or not; beyond it [`Lanes::has_room`] is false and the intake must pause.
     pub(crate) held: usize,
+    /// Bytes of messages held in all.
+    pub(crate) held_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +93,8 @@ struct Slot<T, I> {
     key: Option<Bytes>,
     identity: Option<I>,
     item: T,
-    attempt: u32,
+    size: usize,
+    history: History,
     not_before: Option<Instant>,
     fence: u64,
     state: State,
@@ -93,9 +102,17 @@ struct Slot<T, I> {
     leaving: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Memory {
+/// What happened to a message so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct History {
     attempt: u32,
+    first_seen: Option<Instant>,
+    first_failed: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    history: History,
     not_before: Option<Instant>,
 }
 
@@ -114,7 +131,10 @@ pub(crate) struct Lanes<T, I> {
     memories: HashMap<I, Memory>,
     forget_order: VecDeque<I>,
     out: usize,
+    out_bytes: usize,
     orphans: usize,
+    /// Of everything held but orphans.
+    held_bytes: usize,
     next_id: u64,
     next_fence: u64,
 }
@@ -131,7 +151,9 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             memories: HashMap::new(),
             forget_order: VecDeque::new(),
             out: 0,
+            out_bytes: 0,
             orphans: 0,
+            held_bytes: 0,
             next_id: 0,
             next_fence: 1,
         }
@@ -144,13 +166,15 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             key,
             identity,
             earlier_attempts,
+            size,
             item,
         } = arrival;
         let id = self.next_id;
         self.next_id += 1;
         let memory = identity
             .as_ref()
-            .and_then(|identity| self.memories.remove(identity));
+            .and_then(|identity| self.memories.remove(identity))
+            .unwrap_or_default();
         let key = key.filter(|_| self.ordered);
         let is_head = key.as_ref().is_none_or(|key| {
             let lane = self.by_key.entry(key.clone()).or_default();
@@ -161,13 +185,18 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             key,
             identity,
             item,
-            attempt: earlier_attempts.max(memory.map_or(0, |memory| memory.attempt)),
-            not_before: memory.and_then(|memory| memory.not_before),
+            size,
+            history: History {
+                attempt: earlier_attempts.max(memory.history.attempt),
+                ..memory.history
+            },
+            not_before: memory.not_before,
             fence: 0,
             state: State::Queued,
             leaving: false,
         };
         self.slots.insert(id, slot);
+        self.held_bytes += size;
         if is_head {
             self.activate(id);
         }
@@ -178,6 +207,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     #[cfg(any(feature = "kafka", test))]
     pub(crate) fn has_room(&self) -> bool {
         self.slots.len() - self.orphans < self.bounds.held
+            && self.held_bytes < self.bounds.held_bytes
     }
 
     /// Whether at least half of the room is free: where a paused intake resumes, so that it does not flutter.
@@ -185,6 +215,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     #[cfg(any(feature = "kafka", test))]
     pub(crate) fn is_half_empty(&self) -> bool {
         (self.slots.len() - self.orphans) * 2 <= self.bounds.held
+            && self.held_bytes <= self.bounds.held_bytes / 2
     }
 
     /// Messages handed out and not settled; orphans are no longer this subscription's and do not count.
@@ -213,16 +244,24 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
                 self.ready.insert(id);
             }
         }
-        let id = self.ready.pop_first()?;
+        let id = *self.ready.first()?;
         let slot = self.slots.get_mut(&id)?;
+        // The oldest waits for room instead of being overtaken by smaller ones for ever.
+        if self.out > 0 && self.out_bytes.saturating_add(slot.size) > self.bounds.bytes {
+            return None;
+        }
+        self.ready.remove(&id);
         slot.state = State::Out;
-        slot.attempt = slot.attempt.saturating_add(1);
+        slot.history.attempt = slot.history.attempt.saturating_add(1);
+        let first_seen = *slot.history.first_seen.get_or_insert(now);
         slot.fence = self.next_fence;
         self.next_fence += 1;
         self.out += 1;
+        self.out_bytes += slot.size;
         Some(HandedOut {
             receipt: Receipt::new(id, slot.fence),
-            attempt: slot.attempt,
+            attempt: slot.history.attempt,
+            first_seen,
             item: slot.item.clone(),
         })
     }
@@ -239,16 +278,23 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     pub(crate) fn held(&self, receipt: Receipt) -> Result<(T, u32), Stale> {
         match self.slots.get(&receipt.id) {
             Some(slot) if slot.fence == receipt.fence && slot.state == State::Out => {
-                Ok((slot.item.clone(), slot.attempt))
+                Ok((slot.item.clone(), slot.history.attempt))
             }
             _ => Err(Stale),
         }
     }
 
+    /// When an attempt at the message first failed, in this process; `None` when none has.
+    // RabbitMQ does not ask yet.
+    #[cfg(any(feature = "kafka", test))]
+    pub(crate) fn first_failed(&self, receipt: Receipt) -> Option<Instant> {
+        self.slots.get(&receipt.id)?.history.first_failed
+    }
+
     /// The message is settled for good; the next one of its key may run.
     pub(crate) fn finish(&mut self, receipt: Receipt) -> Result<T, Stale> {
         self.held(receipt)?;
-        self.out -= 1;
+        self.let_go(receipt.id);
         self.remove(receipt.id).map(|slot| slot.item).ok_or(Stale)
     }
 
@@ -265,7 +311,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
             Some(slot) if slot.fence != receipt.fence => {}
             Some(slot) if slot.state == State::Out => self.give_back(receipt.id, None),
             Some(slot) if slot.state == State::Orphan => {
-                self.out -= 1;
+                self.let_go(receipt.id);
                 self.orphans -= 1;
                 self.remove(receipt.id);
             }
@@ -306,8 +352,9 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
                 State::Out => {
                     slot.state = State::Orphan;
                     self.orphans += 1;
+                    self.held_bytes -= slot.size;
                     let memory = Memory {
-                        attempt: slot.attempt,
+                        history: slot.history,
                         not_before: None,
                     };
                     if let Some(identity) = slot.identity.clone() {
@@ -345,11 +392,20 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
         }
     }
 
-    fn give_back(&mut self, id: u64, at: Option<Instant>) {
+    /// A message is no longer in a handler's hands.
+    fn let_go(&mut self, id: u64) {
         self.out -= 1;
+        if let Some(slot) = self.slots.get(&id) {
+            self.out_bytes -= slot.size;
+        }
+    }
+
+    fn give_back(&mut self, id: u64, at: Option<Instant>) {
+        self.let_go(id);
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
+        slot.history.first_failed.get_or_insert_with(Instant::now);
         slot.not_before = at;
         slot.state = State::Queued;
         if slot.leaving {
@@ -363,12 +419,12 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     fn forget(&mut self, id: u64) {
         let Some(slot) = self.remove(id) else { return };
         if let Some(identity) = slot.identity
-            && (slot.attempt > 0 || slot.not_before.is_some())
+            && (slot.history.attempt > 0 || slot.not_before.is_some())
         {
             self.remember(
                 identity,
                 Memory {
-                    attempt: slot.attempt,
+                    history: slot.history,
                     not_before: slot.not_before,
                 },
             );
@@ -378,6 +434,10 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     /// Takes a message out of every index; if it was the head of its lane, the next one becomes it.
     fn remove(&mut self, id: u64) -> Option<Slot<T, I>> {
         let slot = self.slots.remove(&id)?;
+        // An orphan's weight went when it was revoked.
+        if slot.state != State::Orphan {
+            self.held_bytes -= slot.size;
+        }
         self.ready.remove(&id);
         if let Some(at) = slot.not_before {
             self.timers.remove(&(at, id));

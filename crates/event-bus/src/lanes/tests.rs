@@ -13,7 +13,9 @@ type TestLanes = Lanes<u32, u32>;
 
 const WIDE: Bounds = Bounds {
     in_flight: 100,
+    bytes: usize::MAX,
     held: 1000,
+    held_bytes: usize::MAX,
 };
 
 fn arrival(key: Option<&str>, item: u32) -> Arrival<u32, u32> {
@@ -21,6 +23,7 @@ fn arrival(key: Option<&str>, item: u32) -> Arrival<u32, u32> {
         key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
         identity: Some(item),
         earlier_attempts: 0,
+        size: 1,
         item,
     }
 }
@@ -111,6 +114,7 @@ fn bounds_hold() {
     let bounds = Bounds {
         in_flight: 2,
         held: 4,
+        ..WIDE
     };
     let mut lanes = filled(false, bounds, &[(None, 1), (None, 2), (None, 3)]);
     assert!(lanes.has_room());
@@ -199,6 +203,7 @@ fn memories_are_bounded() {
         Bounds {
             in_flight: 1,
             held: 3,
+            ..WIDE
         },
     );
     for item in 0..20 {
@@ -288,7 +293,7 @@ proptest! {
         const IN_FLIGHT: usize = 3;
         let start = Instant::now();
         let mut now = 0;
-        let mut lanes = Lanes::<u32, u32>::new(ordered, Bounds { in_flight: IN_FLIGHT, held: 1000 });
+        let mut lanes = Lanes::<u32, u32>::new(ordered, Bounds { in_flight: IN_FLIGHT, ..WIDE });
         let mut model = Model::default();
         // Message number to the receipt of its latest hand-out.
         let mut receipts = BTreeMap::new();
@@ -299,7 +304,7 @@ proptest! {
             match step {
                 Step::Push { key } => {
                     let bytes = key.map(|key| Bytes::from(vec![key]));
-                    lanes.push(Arrival { key: bytes, identity: None, earlier_attempts: 0, item: pushed });
+                    lanes.push(Arrival { key: bytes, identity: None, earlier_attempts: 0, size: 1, item: pushed });
                     model.messages.insert(pushed, Modelled { key, attempts: 0, due: 0, out: false, orphan: false });
                     pushed += 1;
                 }
@@ -358,6 +363,73 @@ proptest! {
     }
 }
 
+fn weighing(item: u32, size: usize) -> Arrival<u32, u32> {
+    Arrival {
+        size,
+        ..arrival(None, item)
+    }
+}
+
+#[test]
+fn bytes_bound_what_is_handed_out_and_what_is_held() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(
+        true,
+        Bounds {
+            bytes: 10,
+            held_bytes: 20,
+            ..WIDE
+        },
+    );
+    lanes.push(weighing(1, 15));
+    lanes.push(weighing(2, 4));
+    assert!(lanes.has_room());
+    lanes.push(weighing(3, 4));
+    assert!(!lanes.has_room());
+    let large = all_ready(&mut lanes, now);
+    assert_eq!(items(&large), [1], "one is handed out whatever its size");
+    lanes.finish(large[0].receipt).unwrap();
+    assert!(lanes.has_room() && lanes.is_half_empty());
+    lanes.push(weighing(4, 4));
+    let fitting = all_ready(&mut lanes, now);
+    assert_eq!(
+        items(&fitting),
+        [2, 3],
+        "the third does not fit beside them"
+    );
+    lanes.release(fitting[0].receipt);
+    assert_eq!(items(&all_ready(&mut lanes, now)), [2]);
+    lanes.revoke(|_| true);
+    assert!(lanes.is_half_empty(), "orphans are not held");
+    lanes.push(weighing(5, 4));
+    assert_eq!(lanes.next(now), None, "but they are in somebody's hands");
+    lanes.release(fitting[1].receipt);
+    assert_eq!(lanes.next(now).unwrap().item, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_remembers_when_it_was_first_seen_and_first_failed() {
+    let start = Instant::now();
+    let mut lanes = filled(true, WIDE, &[(Some("a"), 1)]);
+    let first = lanes.next(start).unwrap();
+    assert_eq!(
+        (first.first_seen, lanes.first_failed(first.receipt)),
+        (start, None)
+    );
+    tokio::time::advance(Duration::from_secs(3)).await;
+    lanes.release(first.receipt);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    // Also when the broker takes it back and delivers it again.
+    lanes.revoke(|_| true);
+    lanes.push(arrival(Some("a"), 1));
+    let again = lanes.next(Instant::now()).unwrap();
+    assert_eq!(again.first_seen, start);
+    assert_eq!(
+        lanes.first_failed(again.receipt),
+        Some(start + Duration::from_secs(3))
+    );
+}
+
 fn desk(bounds: Bounds) -> Desk<u32, u32, ()> {
     Desk::new(Lanes::new(true, bounds), ())
 }
@@ -385,6 +457,7 @@ async fn the_desk_wakes_for_arrivals_settlements_and_the_end() {
     let desk = std::sync::Arc::new(desk(Bounds {
         in_flight: 1,
         held: 10,
+        ..WIDE
     }));
     let taker = tokio::spawn({
         let desk = std::sync::Arc::clone(&desk);

@@ -47,12 +47,16 @@ impl Member {
             name,
             order,
             max_in_flight,
+            max_bytes_in_flight,
             lease,
             ..
         } = subscription;
         let bounds = Bounds {
             in_flight: max_in_flight.max(1),
+            bytes: max_bytes_in_flight,
             held: usize::from(prefetch),
+            // The broker counts what it sends ahead, it does not weigh it.
+            held_bytes: usize::MAX,
         };
         Self {
             topic,
@@ -82,6 +86,7 @@ impl Member {
             .ok()
             .and_then(Message::key)
             .map(|key| Bytes::copy_from_slice(key.as_bytes()));
+        let size = body.as_ref().map_or(payload.len(), Message::size);
         let identity = properties.message_id().as_ref().map(ToString::to_string);
         let position = format!("{session}.{delivery_tag}");
         let item = Arc::new(Held {
@@ -96,6 +101,7 @@ impl Member {
                 key,
                 identity,
                 earlier_attempts: 0,
+                size,
                 item,
             });
         });
