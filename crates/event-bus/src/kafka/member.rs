@@ -74,6 +74,8 @@ impl Member {
             ..
         } = subscription;
         let bounds = Bounds {
+            bytes: usize::MAX,
+            held_bytes: usize::MAX,
             in_flight: max_in_flight.max(1),
             held: lookahead.max(max_in_flight),
         };
@@ -147,6 +149,7 @@ impl Member {
             };
             let identity = Some((record.partition, record.offset));
             lanes.push(Arrival {
+                size: 0,
                 key,
                 identity,
                 earlier_attempts: 0,
