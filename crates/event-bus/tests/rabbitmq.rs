@@ -1,5 +1,13 @@
 //! The RabbitMQ backend against a real broker: the delivery contract, and what is RabbitMQ's own.
 
+#[path = "rabbitmq/later.rs"]
+mod later;
+#[path = "rabbitmq/management.rs"]
+mod management;
+#[path = "rabbitmq/message.rs"]
+mod message;
+#[path = "rabbitmq/partitions.rs"]
+mod partitions;
 #[path = "rabbitmq/proxy.rs"]
 mod proxy;
 #[path = "rabbitmq/raw.rs"]
@@ -17,6 +25,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use tokio::time::{Instant, timeout};
 
+use management::Management;
 use proxy::Proxy;
 use servers::*;
 
@@ -329,7 +338,9 @@ async fn a_publish_waits_for_the_broker_up_to_its_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_the_broker_cancels_consumes_again() {
     let Some(url) = server(VARIABLE) else { return };
-    let bus = EventBus::connect(&url).await.unwrap();
+    let bus = EventBus::connect(&with_settings(&url, "partitions=1"))
+        .await
+        .unwrap();
     let topic = new_topic();
     let mut subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
     publish(&bus, &topic, Some("a"), [1]).await;
@@ -342,6 +353,64 @@ async fn a_consumer_that_the_broker_cancels_consumes_again() {
     })
     .await;
     assert_eq!(take(&mut subscriber, 1).await, [2]);
+}
+
+/// An operator closes the connections, and later deletes every queue: it consumes again, with its prefetch.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_breaks_is_made_again() {
+    let Some(url) = server(VARIABLE) else { return };
+    let Some(management) = Management::find() else {
+        return;
+    };
+    let topic = new_topic();
+    let url_with_name = with_settings(&url, &format!("connection_name={topic}&lookahead=16"));
+    let bus = EventBus::connect(&url_with_name).await.unwrap();
+    let mut subscriber = bus
+        .subscribe(subscription(&topic).max_in_flight(8))
+        .await
+        .unwrap();
+    let keys: Vec<String> = (0..8).map(|n| format!("key-{n}")).collect();
+    for purpose in ["consume", "publish"] {
+        let name = format!("{topic} {purpose}");
+        eventually("the connection is listed and closed", async || {
+            management.close_connections(&name).await == 1
+        })
+        .await;
+    }
+    for (n, key) in (0..).zip(&keys) {
+        publish_until_accepted(&bus, &topic, Some(key), n).await;
+    }
+    let seen = take_rest(&mut subscriber, Duration::from_secs(2)).await;
+    assert_eq!(seen, (0..8).collect());
+
+    let direct = raw::channel(&url).await;
+    for n in 0..4 {
+        raw::delete(&direct, &format!("{topic}.reader:{n}")).await;
+    }
+    // While a queue is missing, its keys are unroutable, and that is told.
+    for (n, key) in (10..).zip(&keys) {
+        publish_until_accepted(&bus, &topic, Some(key), n).await;
+    }
+    let seen = take_rest(&mut subscriber, Duration::from_secs(3)).await;
+    assert_eq!(seen, (10..18).collect());
+
+    // Four queues share what is fetched ahead.
+    for n in 100..180 {
+        publish(&bus, &topic, Some(&format!("key-{n}")), [n]).await;
+    }
+    let held = receive_all(&mut subscriber, 8).await;
+    let ready = async || {
+        let mut sum = 0;
+        for n in 0..4 {
+            sum += raw::ready(&direct, &format!("{topic}.reader:{n}")).await;
+        }
+        sum
+    };
+    eventually("sixteen are fetched and no more", async || {
+        ready().await == 64
+    })
+    .await;
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -402,7 +471,7 @@ async fn undecodable_messages_reach_the_dead_letters_byte_for_byte() {
     // The queue of dead letters counts its own deliveries.
     added.retain(|name| !headers.contains_key(name) && *name != "x-delivery-count");
     assert!(
-        !added.is_empty() && added.iter().all(|name| name.starts_with("dead-letter-")),
+        !added.is_empty() && added.iter().all(|name| name.starts_with("commerce-")),
         "{added:?}"
     );
 }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::runtime::default_runtime;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::config::Config;
@@ -88,9 +90,19 @@ impl Link {
     }
 
     async fn connect(&self) -> lapin::Result<Connection> {
-        let name = format!("commerce-event-bus {}", self.purpose);
+        let name = format!("{} {}", self.config.name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(self.config.uri.clone(), properties).await?;
+        let tls = OwnedTLSConfig {
+            identity: None,
+            cert_chain: self.config.authorities.clone(),
+        };
+        let connection = Connection::connect_uri_with_config(
+            self.config.uri.clone(),
+            properties,
+            tls,
+            default_runtime()?,
+        )
+        .await?;
         let authority = &self.config.uri.authority;
         tracing::info!(
             host = authority.host,
@@ -99,6 +111,28 @@ impl Link {
             "connected to RabbitMQ"
         );
         Ok(connection)
+    }
+
+    /// A channel on a connection of its own, for what may cost the connection.
+    pub(super) async fn apart(
+        &self,
+        operation: &'static str,
+    ) -> Result<(Connection, Channel), Error> {
+        let connect = async {
+            let connection = self.connect().await?;
+            let channel = connection.create_channel().await?;
+            Ok((connection, channel))
+        };
+        match timeout(self.config.request_timeout, connect).await {
+            Ok(Ok(made)) => Ok(made),
+            Ok(Err(error)) if is_refusal(&error) => Err(refused(operation, error)),
+            Ok(Err(error)) => Err(unavailable(operation, "RabbitMQ is not reachable", error)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                operation,
+                "RabbitMQ does not answer",
+            )),
+        }
     }
 
     /// Disconnects for good.
