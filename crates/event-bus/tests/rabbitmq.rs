@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use commerce_event_bus::conformance::{Factory, Failure};
-use commerce_event_bus::{Error, ErrorKind, EventBus, Order, PublishErrorKind, TopicName};
+use commerce_event_bus::conformance::{Factory, Failure, Interruption};
+use commerce_event_bus::{
+    Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
+};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use management::Management;
 use proxy::Proxy;
@@ -52,6 +54,31 @@ impl Factory for RabbitMq {
     async fn put_bytes(&self, topic: &TopicName, bytes: Bytes) -> Result<bool, Failure> {
         raw::publish(&self.url, topic.as_str(), BasicProperties::default(), bytes).await;
         Ok(true)
+    }
+
+    async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        let (proxy, bus) = through_proxy(&self.url, "").await;
+        Ok(Some((bus, Box::new(proxy))))
+    }
+
+    async fn lose_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<bool, Failure> {
+        let direct = raw::channel(&self.url).await;
+        raw::delete(&direct, &format!("{topic}.{name}.dead")).await;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Interruption for Proxy {
+    async fn interrupt(&self) {
+        self.refuse(true);
+        self.cut();
+        sleep(Duration::from_secs(1)).await;
+        self.refuse(false);
     }
 }
 
@@ -322,7 +349,7 @@ async fn a_publish_waits_for_the_broker_up_to_its_deadline() {
         let (bus, message) = (bus.clone(), message(&topic, None, 3));
         async move { bus.publish(message).await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     proxy.refuse(false);
     waiting
         .await

@@ -57,12 +57,6 @@ impl Departure {
         self.gone.send_replace(true);
     }
 
-    /// Whether the member has left.
-    #[cfg(feature = "kafka")]
-    pub(crate) fn is_done(&self) -> bool {
-        *self.gone.borrow()
-    }
-
     /// Waits until the member has left.
     pub(crate) async fn gone(&self) {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;

@@ -30,6 +30,8 @@ pub(super) struct Config {
     pub(super) name: String,
     /// The certificates, in PEM, of who signed the broker's, beside those that the system trusts.
     pub(super) authorities: Option<String>,
+    /// What one message may weigh, in bytes.
+    pub(super) max_message: usize,
     /// Messages of an ordered subscription fetched ahead and held in lanes.
     lookahead: u16,
     /// Queues of an ordered subscription.
@@ -65,6 +67,7 @@ impl Config {
                 .take("tls_ca", None, "a path", |path| Some(Some(path.to_owned())))?
                 .map(|path| authorities(&path))
                 .transpose()?,
+            max_message: settings.number("max_message", 16 * 1024 * 1024)?,
             lookahead: settings.take("lookahead", 1000, "a number from 1 to 2000", |text| {
                 within(text, LARGEST_PREFETCH)
             })?,
@@ -132,12 +135,18 @@ fn within(text: &str, most: u16) -> Option<u16> {
 }
 
 fn authorities(path: &str) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let problem = format!(
-            "rabbitmq: tls_ca={path:?}, the certificates in PEM of who signed the broker's, cannot be read: {error}"
-        );
-        config(&problem).with_source(error)
-    })
+    let problem = |what: &str| {
+        config(&format!(
+            "rabbitmq: tls_ca={path:?}, the certificates in PEM of who signed the broker's, {what}"
+        ))
+    };
+    let pem = std::fs::read_to_string(path)
+        .map_err(|error| problem("cannot be read").with_source(error))?;
+    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(pem)
+    } else {
+        Err(problem("holds no certificate"))
+    }
 }
 
 fn topics(text: &str) -> Option<BTreeSet<TopicName>> {
@@ -160,6 +169,7 @@ impl fmt::Debug for Config {
             .field("request_timeout", &self.request_timeout)
             .field("publish_timeout", &self.publish_timeout)
             .field("authorities", &self.authorities.is_some())
+            .field("max_message", &self.max_message)
             .field("lookahead", &self.lookahead)
             .field("partitions", &self.partitions)
             .field("delivery_limit", &self.delivery_limit)
@@ -223,7 +233,8 @@ mod tests {
             ("//me:secret@[::1]:5672", "IPv6"),
             ("//me:secret@host?lookahead=0", "lookahead"),
             ("//me:secret@host?partitions=65", "partitions"),
-            ("//me:secret@host?tls_ca=/no/such/file", "tls_ca"),
+            ("//me:secret@host?tls_ca=/no/such/file", "cannot be read"),
+            ("//me:secret@host?tls_ca=Cargo.toml", "no certificate"),
             ("//me:secret@host?unrouted_ok=A", "unrouted_ok"),
             ("//me:secret@host?prefetch=3", "prefetch"),
         ];

@@ -39,6 +39,9 @@ const BROKERS_HISTORY: &str = "x-death";
 /// Where it says that a message waited its time.
 const EXPIRED: &str = "expired";
 
+/// What is kept of a reason: headers have one frame for all of them.
+const REASON_AT_MOST: usize = 4 * 1024;
+
 /// Redriven in one go.
 const BATCH: usize = 100;
 
@@ -59,7 +62,7 @@ impl DeadLetters {
         reason: String,
     ) -> Result<(), Error> {
         const OPERATION: &str = "settle";
-        add_reason(&mut trail.reasons, reason);
+        add_reason(&mut trail.reasons, beginning(reason));
         let mut headers = original_headers(&held.properties);
         trail.write(&mut headers);
         for (name, value) in [
@@ -122,7 +125,7 @@ impl DeadLetters {
         let channel = self.channel(OPERATION).await?;
         let before = ready(&channel, &queues.dead).await.map_err(failed)?;
         let before = before.ok_or_else(|| no_subscription(OPERATION, topic, name))?;
-        let taken = take(&channel, &queues.dead, limit).await.map_err(failed)?;
+        let mut taken = take(&channel, &queues.dead, limit).await.map_err(failed)?;
         let letters = taken
             .iter()
             .map(|message| {
@@ -131,16 +134,13 @@ impl DeadLetters {
                 letter(topic, name, &message.properties, &body, limit)
             })
             .collect();
-        if let Some(last) = taken.last() {
-            let back = BasicNackOptions {
-                multiple: true,
-                requeue: true,
-            };
-            last.acker.nack(back).await.map_err(failed)?;
-            self.await_ready(&channel, &queues.dead, before)
-                .await
-                .map_err(failed)?;
-        }
+        let back = Returning::of(&mut taken);
+        back.give_back(&channel, &queues.dead)
+            .await
+            .map_err(failed)?;
+        self.await_ready(&channel, &queues.dead, before)
+            .await
+            .map_err(failed)?;
         let _ = channel.close(200, ShortString::from("read")).await;
         Ok(letters)
     }
@@ -182,7 +182,8 @@ impl DeadLetters {
         let mut unseen = usize::try_from(there).unwrap_or(usize::MAX);
         let mut left = limit;
         let mut redriven = 0;
-        let mut kept = None;
+        // The broker keeps what is not wanted; here its tag is enough.
+        let mut kept = Returning::default();
         while left > 0 && unseen > 0 {
             let taken = take(&channel, &queues.dead, left.min(unseen).min(BATCH))
                 .await
@@ -191,7 +192,7 @@ impl DeadLetters {
                 break;
             }
             unseen -= taken.len();
-            let (wanted, unwanted): (Vec<_>, Vec<_>) = taken.into_iter().partition(|message| {
+            let (wanted, mut unwanted): (Vec<_>, Vec<_>) = taken.into_iter().partition(|message| {
                 filter.is_empty()
                     || decode(
                         topic,
@@ -200,17 +201,14 @@ impl DeadLetters {
                     )
                     .is_ok_and(|message| filter.matches(&message.event))
             });
-            // The broker keeps what is not given back yet; here its tag is enough.
-            kept = unwanted.last().map(|message| message.delivery_tag).or(kept);
+            kept.add(&mut unwanted);
             left -= wanted.len();
             redriven += self.give_again(&queues, wanted).await?;
         }
-        if let Some(last) = kept {
-            let back = BasicNackOptions {
-                multiple: true,
-                requeue: true,
-            };
-            channel.basic_nack(last, back).await.map_err(failed)?;
+        if !kept.tags.is_empty() {
+            kept.give_back(&channel, &queues.dead)
+                .await
+                .map_err(failed)?;
             let before = u64::from(there).saturating_sub(redriven);
             let before = u32::try_from(before).unwrap_or(u32::MAX);
             self.await_ready(&channel, &queues.dead, before)
@@ -304,6 +302,49 @@ impl DeadLetters {
     }
 }
 
+/// Messages that were taken and go back, the oldest first.
+#[derive(Debug, Default)]
+struct Returning {
+    tags: Vec<u64>,
+    /// The last of them was never taken before.
+    ends_fresh: bool,
+}
+
+impl Returning {
+    fn of(taken: &mut Vec<BasicGetMessage>) -> Self {
+        let mut returning = Self::default();
+        returning.add(taken);
+        returning
+    }
+
+    fn add(&mut self, taken: &mut Vec<BasicGetMessage>) {
+        for message in taken.drain(..) {
+            self.ends_fresh = !message.redelivered;
+            self.tags.push(message.delivery_tag);
+        }
+    }
+
+    /// What goes back to a quorum queue goes behind what went back before, and both go before the rest. So all that went
+    /// back before is taken too, and then everything goes back in its order.
+    async fn give_back(mut self, channel: &Channel, queue: &ShortString) -> lapin::Result<()> {
+        while !self.tags.is_empty() && !self.ends_fresh {
+            let mut next = take(channel, queue, 1).await?;
+            if next.is_empty() {
+                break;
+            }
+            self.add(&mut next);
+        }
+        let one = BasicNackOptions {
+            multiple: false,
+            requeue: true,
+        };
+        for tag in self.tags {
+            channel.basic_nack(tag, one).await?;
+        }
+        Ok(())
+    }
+}
+
 async fn take(
     channel: &Channel,
     queue: &ShortString,
@@ -355,7 +396,7 @@ fn original_headers(properties: &BasicProperties) -> FieldTable {
 }
 
 /// A message in the queue of dead letters, put there by a member or by the broker itself.
-pub(super) fn letter(
+pub(crate) fn letter(
     topic: &TopicName,
     name: &SubscriptionName,
     properties: &BasicProperties,
@@ -394,6 +435,11 @@ pub(super) fn letter(
     .with_attempts(trail.attempts)
     .with_reasons(trail.reasons)
     .with_times(trail.first_failed_at.unwrap_or(rejected_at), rejected_at)
+}
+
+fn beginning(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(REASON_AT_MOST));
+    reason
 }
 
 /// Why the broker gave up on a message, and when.
@@ -459,6 +505,14 @@ mod tests {
         assert_eq!(letter.attempts, 9);
         assert_eq!(letter.rejected_at.timestamp(), 8);
         assert!(letter.body.unwrap_err().headers.is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(beginning("short".to_owned()), "short");
+        let long = beginning("é".repeat(REASON_AT_MOST));
+        assert_eq!(long.len(), REASON_AT_MOST);
+        assert_eq!(beginning(format!("x{long}")).len(), REASON_AT_MOST - 1);
     }
 
     #[test]

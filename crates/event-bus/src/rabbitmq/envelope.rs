@@ -22,6 +22,10 @@ const READ: [&str; 2] = [WRITTEN, "cloudEvents_"];
 /// AMQP has no null body: this header tells no data from empty data.
 const NO_DATA: &str = "commerce-no-data";
 
+/// What attributes and headers may come to: AMQP has them in one frame, of 128 KiB as brokers are set up, and what happens
+/// to a message later is added to them.
+const HEADERS_AT_MOST: usize = 60 * 1024;
+
 /// The attribute of the ordering key.
 const KEY: &str = "partitionkey";
 
@@ -37,6 +41,13 @@ pub(super) fn encode(message: &Message) -> Result<(BasicProperties, Bytes), Erro
     }
     if event.data().is_none() {
         headers.insert(ShortString::from(NO_DATA), AMQPValue::Boolean(true));
+    }
+    let size = headers::size(&headers);
+    if size > HEADERS_AT_MOST {
+        let problem = format!(
+            "its attributes and headers are {size} bytes, and RabbitMQ takes {HEADERS_AT_MOST}: put more into the data"
+        );
+        return Err(Error::new(ErrorKind::Message, "publish", problem));
     }
     let mut properties = BasicProperties::default()
         .with_headers(headers)
@@ -69,7 +80,7 @@ fn short(what: &str, text: String) -> Result<ShortString, Error> {
 }
 
 /// The event in a message, in binary or structured mode, and what travels beside it.
-pub(super) fn decode(
+pub(crate) fn decode(
     topic: &TopicName,
     properties: &BasicProperties,
     body: &Bytes,
@@ -230,6 +241,19 @@ mod tests {
             assert_eq!(*properties.delivery_mode(), Some(2));
             assert_eq!(decode(&topic(), &properties, &body).unwrap(), message);
         }
+    }
+
+    #[test]
+    fn headers_that_fit_no_frame_are_refused() {
+        let heavy = |bytes: usize| {
+            Message::new(topic(), event())
+                .with_header("heavy", vec![b'x'; bytes])
+                .and_then(|message| encode(&message))
+        };
+        assert!(heavy(HEADERS_AT_MOST - 1024).is_ok());
+        let error = heavy(HEADERS_AT_MOST).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Message);
+        assert!(!error.is_retryable(), "{error}");
     }
 
     #[test]

@@ -75,6 +75,22 @@ pub(super) fn text(value: &AMQPValue) -> Option<String> {
     })
 }
 
+/// About how many bytes headers of ours come to on the wire.
+pub(super) fn size(table: &FieldTable) -> usize {
+    let each = table.inner().iter();
+    each.map(|(name, value)| 1 + name.as_str().len() + value_size(value))
+        .sum()
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    5 + match value {
+        AMQPValue::LongString(text) => text.len(),
+        AMQPValue::ByteArray(bytes) => bytes.len(),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(value_size).sum(),
+        _ => 8,
+    }
+}
+
 /// Adds the headers of a message. A name that occurs more than once becomes an array.
 pub(super) fn write(headers: &Headers, table: &mut FieldTable) -> Result<(), Error> {
     let mut values: BTreeMap<&str, Vec<AMQPValue>> = BTreeMap::new();

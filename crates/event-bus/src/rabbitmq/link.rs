@@ -1,5 +1,6 @@
 //! A connection that is made again when it is gone.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -171,13 +172,24 @@ fn is_refusal(error: &lapin::Error) -> bool {
         lapin::ErrorKind::AuthProviderError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {
             true
         }
-        _ => false,
+        _ => is_untrusted(error),
     }
 }
 
+/// TLS does not come about: the certificate is not trusted, or there is no TLS on that port.
+fn is_untrusted(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData)
+}
+
 fn refused(operation: &'static str, error: lapin::Error) -> Error {
-    let problem =
-        format!("RabbitMQ refuses the connection; check user, password and vhost: {error}");
+    let problem = if is_untrusted(&error) {
+        format!(
+            "no TLS with RabbitMQ; check the port, that its certificate names the host, and that who signed it is trusted \
+             by the system or named by tls_ca: {error}"
+        )
+    } else {
+        format!("RabbitMQ refuses the connection; check user, password and vhost: {error}")
+    };
     Error::new(ErrorKind::Config, operation, problem).with_source(error)
 }
 

@@ -196,7 +196,13 @@ impl Member {
 
     /// Whether a channel of this prefetch brings more bytes than may be held, and a smaller one would not: then the next
     /// channels have a smaller one.
+    ///
+    /// Never in an ordered subscription. What goes back to a queue goes behind what went back before it, so the next channel
+    /// must take at least as much as the last one held, or a second return puts later messages first.
     pub(super) fn too_heavy_for(&self, prefetch: u16) -> bool {
+        if self.order == Order::PerKey {
+            return false;
+        }
         let held = self.desk.look(|lanes, ()| lanes.held_bytes());
         if held <= self.held_bytes {
             return false;
@@ -256,12 +262,11 @@ mod tests {
         let topic = TopicName::new("orders").unwrap();
         let name = SubscriptionName::new("billing").unwrap();
         let queues = Queues::of("subscribe", &topic, &name).unwrap();
-        let member = Member::new(
-            Subscription::new(topic, name).max_bytes_in_flight(1),
-            queues,
-            2,
-            100,
-        );
+        let heavy = Subscription::new(topic, name).max_bytes_in_flight(1);
+        let ordered = Member::new(heavy.clone(), queues.clone(), 2, 100);
+        ordered.receive(0, delivery(LEAST_HELD_BYTES * 2), 1);
+        assert!(!ordered.too_heavy_for(50), "its order matters more");
+        let member = Member::new(heavy.order(Order::Unordered), queues, 2, 100);
         assert_eq!(member.prefetch(), 50);
         for _ in 0..4 {
             assert!(

@@ -1,119 +1,10 @@
-//! RabbitMQ over AMQP 0-9-1, from 3.10 on.
-//!
-//! | concept | here |
-//! |---|---|
-//! | topic | a durable topic exchange of the same name; the routing key is the event's type |
-//! | subscription | an exchange `TOPIC.SUBSCRIPTION:in`, bound to everything, before one or more quorum queues (dots in the subscription's name become underscores) |
-//! | ordered | `partitions` queues `TOPIC.SUBSCRIPTION:0`, `:1`, … behind a consistent hash of the key, each with a single active consumer; in that process, a lane per key |
-//! | unordered | one queue `TOPIC.SUBSCRIPTION`, shared by all members |
-//! | message | CloudEvents binary mode (`cloudEvents:` headers), persistent; `cloudEvents_` and structured mode are read |
-//! | headers | AMQP headers: text, or a byte array for what is not text; a name that occurs twice is an array, and `commerce-header-order` tells the order where it is not that of the names |
-//! | accepted | routed to every queue and confirmed by it; there are no positions |
-//! | ack | `basic.ack` on the channel that delivered |
-//! | retry, ordered | the key waits in this process |
-//! | retry, unordered | `basic.reject` back to the queue, or the queues of delays and back |
-//! | later (`deliver_at`) | the queues of delays, then the topic |
-//! | lease | the connection: what it holds is delivered again when it ends, or misses its heartbeats |
-//! | dead letter | queue `TOPIC.SUBSCRIPTION.dead`, confirmed before the original is acked |
-//! | redrive | to the subscription's exchange, past the topic: to the queue of its key |
-//! | filter | told by the headers, before anything is decoded; what is not wanted is acked |
-//! | replay | no: a subscription sees what is published after it was made |
-//!
-//! # Subscribe before you publish
-//!
-//! A queue is made when its subscription is subscribed to for the first time, and keeps everything from then on, also
-//! while nobody consumes. RabbitMQ throws away what no queue wants, so every publish is mandatory: on a topic without a
-//! single subscription it fails, retryably, instead of vanishing. Where that is as it should be, the URL says so:
-//! `unrouted_ok=audit,metrics`.
-//!
-//! This is why filters are not pushed to the broker as bindings: a message that every filter leaves aside would be
-//! unroutable, and could not be told from one that is lost.
-//!
-//! # How it keeps the contract
-//!
-//! The queues of an ordered subscription are shared among its members: RabbitMQ delivers each queue to one of them, and to
-//! the next when that one leaves. A member that has more than its share steps aside when another has come: within some
-//! seconds, once what it has in hand of that queue is settled, and not while a message of it waits there for its retry. In
-//! the active process lanes hand out the keys in parallel. So `partitions` is how many members can work at the same time.
-//! Events without a key, and those whose key is not in the header `cloudEvents:partitionkey` as every publisher of this
-//! crate writes it (other spellings, structured mode), all go through one and the same of the queues.
-//!
-//! A lost connection is made again, with growing pauses; queues, prefetch and consumers are restored, also when the broker
-//! cancels a consumer or an operator deletes a queue. Everything unsettled comes again. What was in a handler's hands
-//! meanwhile is refused with [`LeaseLost`](crate::ErrorKind::LeaseLost) when it is settled, and its key waits until the
-//! handler lets go.
-//!
-//! In an unordered subscription the attempt number is the broker's `x-delivery-count` and what a retry carries on in its
-//! headers, so it survives the process, as does the delay. Failures are rejected (`basic.reject`), which counts on every
-//! version; a member that leaves gives back what it fetched ahead with `basic.nack`, which RabbitMQ counts as well up to 4.2
-//! and no more from 4.3 on. In an ordered one both live in the process: given back to the queue, the message would come
-//! behind the others of its key.
-//!
-//! # Later
-//!
-//! A message for later waits inside the broker, in queues that all topics of the vhost share: `commerce:delay:0` to `:26`,
-//! one for each binary digit of the delay in steps of 250 ms, each with one time to live and a dead-letter exchange to
-//! the next. It passes those whose digit is set and is due never early; a step, and a few milliseconds for each queue, late.
-//! More than 388 days are refused. Each step is confirmed by the next queue before it leaves the one before (at-least-once
-//! dead-lettering).
-//!
-//! From the last one it comes to `TOPIC:due`, which passes it on to the topic at once. As long as the topic has no
-//! subscription it stays there, and goes on within some minutes after one is made; `unrouted_ok` does not change this. What
-//! is due for a subscription that was deleted meanwhile goes to the queue `commerce:delay:lost`. Who binds queues by the
-//! event's type does not see what was delayed: its routing key is the way that it came.
-//!
-//! # Required of the server
-//!
-//! - RabbitMQ 3.10 or later, with all its stable feature flags enabled (at-least-once dead-lettering needs `stream_queue`).
-//! - The plugin `rabbitmq_consistent_hash_exchange`, which comes with the server, for ordered subscriptions over more than
-//!   one queue: `rabbitmq-plugins enable rabbitmq_consistent_hash_exchange`, on every node. Without it such a subscription is
-//!   refused and the refusal says so; `partitions=1` needs none. One queue is never taken silently instead: members would
-//!   spread the keys differently.
-//! - A user that may configure, write and read exchanges and queues of these names.
-//!
-//! It is tested with 3.10. What is said of later versions is from their documentation. The delayed retries of quorum queues
-//! in 4.3 are not used: their delay belongs to the queue and grows with the count, and a retry here asks for its own.
-//!
-//! # Settings
-//!
-//! `amqp://USER:PASSWORD@HOST:PORT/VHOST[?…]`, or `amqps:`, with
-//!
-//! | setting | default | what it does |
-//! |---|---|---|
-//! | `partitions` | 4 | queues of an ordered subscription, 1 to 64. A subscription keeps the number it was made with, and a member that says another is refused; to change it, end the members and, once the queues are empty, delete them and the exchange |
-//! | `publish_timeout` | 30s | how long a publish waits for a connection and its confirm |
-//! | `request_timeout` | 10s | how long one attempt to connect, or another request, may take |
-//! | `heartbeat` | 15 | seconds; a silent connection is given up after twice as long |
-//! | `lookahead` | 1000 | messages that an ordered subscription fetches ahead, from all its queues together, and holds in lanes; at most 2000. A key that waits holds its later messages; when all are of waiting keys, nothing more comes |
-//! | `delivery_limit` | 100 | how often the broker delivers a message without a verdict before it dead-letters it by itself: against messages that kill the process. A lost connection counts for everything it held |
-//! | `unrouted_ok` | | topics that nobody needs to read, with commas between |
-//! | `tls_ca` | | for `amqps:`, a file of certificates (PEM) to trust beside those of the system |
-//! | `connection_name` | `commerce-event-bus` | what operators see the connections under |
-//!
-//! Members of a subscription must agree on the order, on `partitions` and on `delivery_limit`: they are properties of its
-//! exchange and queues.
-//!
-//! # What it cannot do
-//!
-//! - No replay, no position, and no list of topics for patterns: AMQP has none.
-//! - In an ordered subscription a retry's delay and the attempt number live in the process: after its end the message comes
-//!   at once and counts from one. So neither is claimed. A delay longer than the broker's consumer timeout (30 minutes)
-//!   makes the broker close the channel; the message comes again on the next one and waits out its delay, as long as this
-//!   process lives.
-//! - The broker counts what it sends ahead and does not weigh it. When more than `max_bytes_in_flight` (at least 1 MiB) is
-//!   held, it goes back and less is fetched from then on; until then as much as `lookahead` messages, or `max_in_flight`
-//!   unordered ones, may be in memory. What is handed out keeps to the bound always.
-//! - The backlog knows neither what other processes have fetched and not settled, nor what waits in the queues of delays.
-//! - A queue that is deleted and made again moves some keys to other queues: what is unsettled of them then may run beside
-//!   what comes.
-//! - Messages larger than the broker's `max_message_size` break the channel: their publish is *unknown*.
-//! - Up to 4.2, what a member of an unordered subscription fetched ahead and gave back when it left counts an attempt.
+#![doc = include_str!("../../docs/rabbitmq.md")]
 
 mod balance;
 mod config;
-mod dead_letter;
+pub(crate) mod dead_letter;
 mod delay;
-mod envelope;
+pub(crate) mod envelope;
 mod feed;
 mod headers;
 mod intake;
@@ -273,6 +164,7 @@ impl Backend for RabbitMq {
             fenced: true,
             filters: true,
             delayed: true,
+            max_message_bytes: self.config.max_message,
             ..Capabilities::none()
         }
     }

@@ -27,7 +27,7 @@ use crate::message::{Accepted, Message};
 use crate::name::TopicName;
 
 /// Publishes at the same time; others wait for a channel.
-const CHANNELS: u32 = 16;
+const CHANNELS: u32 = 64;
 
 /// Messages on their way without a confirm.
 const WINDOW: usize = 500;
@@ -168,7 +168,7 @@ impl Publisher {
         let mut needs = Needs::default();
         let now = Utc::now();
         for message in &messages {
-            match to_topic(message, now, &mut needs) {
+            match self.to_topic(message, now, &mut needs) {
                 Ok(message) => {
                     outgoing.push(message);
                     refused.push(None);
@@ -187,6 +187,51 @@ impl Publisher {
             ),
         })
         .collect()
+    }
+
+    fn to_topic(
+        &self,
+        message: &Message,
+        now: DateTime<Utc>,
+        needs: &mut Needs,
+    ) -> Result<Outgoing, Error> {
+        let topic = &message.topic;
+        let (size, limit) = (message.size(), self.config.max_message);
+        if size > limit {
+            let problem =
+                format!("the message is {size} bytes, and {limit} are allowed (max_message)");
+            return Err(Error::new(ErrorKind::Message, "publish", problem));
+        }
+        let (properties, body) = encode(message)?;
+        // In the past: due.
+        let delay = message
+            .deliver_at
+            .and_then(|due| (due - now).to_std().ok())
+            .filter(|delay| !delay.is_zero());
+        let outgoing = match delay {
+            Some(delay) => {
+                let later = delay::delayed(delay, &delay::due_queue(topic), properties, body);
+                let later = later.ok_or_else(|| {
+                    let problem = format!(
+                        "RabbitMQ keeps a message for later for {} days at most",
+                        delay::LONGEST.as_secs() / (24 * 60 * 60)
+                    );
+                    Error::new(ErrorKind::Unsupported, "publish", problem)
+                })?;
+                needs.delays = true;
+                needs.later.insert(topic.clone());
+                later
+            }
+            None => Outgoing {
+                exchange: exchange(topic),
+                // For who binds queues of their own; ours take everything.
+                routing_key: ShortString::try_new(message.event.event_type()).unwrap_or_default(),
+                properties,
+                body,
+            },
+        };
+        needs.topics.insert(topic.clone());
+        Ok(outgoing)
     }
 
     fn result(&self, message: Message, verdict: Verdict) -> Result<Accepted, PublishError> {
@@ -445,40 +490,6 @@ fn was_not_sent(error: &lapin::Error) -> bool {
             | lapin::ErrorKind::InvalidChannelState(..)
             | lapin::ErrorKind::InvalidConnectionState(_)
     )
-}
-
-fn to_topic(message: &Message, now: DateTime<Utc>, needs: &mut Needs) -> Result<Outgoing, Error> {
-    let topic = &message.topic;
-    let (properties, body) = encode(message)?;
-    // In the past: due.
-    let delay = message
-        .deliver_at
-        .and_then(|due| (due - now).to_std().ok())
-        .filter(|delay| !delay.is_zero());
-    let outgoing = match delay {
-        Some(delay) => {
-            let later = delay::delayed(delay, &delay::due_queue(topic), properties, body);
-            let later = later.ok_or_else(|| {
-                let problem = format!(
-                    "RabbitMQ keeps a message for later for {} days at most",
-                    delay::LONGEST.as_secs() / (24 * 60 * 60)
-                );
-                Error::new(ErrorKind::Unsupported, "publish", problem)
-            })?;
-            needs.delays = true;
-            needs.later.insert(topic.clone());
-            later
-        }
-        None => Outgoing {
-            exchange: exchange(topic),
-            // For who binds queues of their own; ours take everything.
-            routing_key: ShortString::try_new(message.event.event_type()).unwrap_or_default(),
-            properties,
-            body,
-        },
-    };
-    needs.topics.insert(topic.clone());
-    Ok(outgoing)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

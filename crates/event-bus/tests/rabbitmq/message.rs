@@ -162,6 +162,19 @@ async fn a_redrive_takes_what_its_filter_wants_and_leaves_the_rest_in_order() {
         bus.publish(next).await.unwrap();
         receive(&mut subscriber).await.reject("no").await.unwrap();
     }
+    // Looks at more and at fewer leave the order alone.
+    for limit in [7, 2, 3, 1] {
+        let seen = bus
+            .dead_letters(&topic, &subscription.name, limit)
+            .await
+            .unwrap();
+        let seen: Vec<Option<u64>> = seen
+            .iter()
+            .map(|letter| letter.body.as_ref().ok().map(number_of))
+            .collect();
+        let all = [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(5)];
+        assert_eq!(seen, all[..limit]);
+    }
     let odd = Redrive::all().filter(Filter::new().equals("tenant", "odd"));
     let redriven = bus
         .redrive(&topic, &subscription.name, odd.clone().limit(2))
