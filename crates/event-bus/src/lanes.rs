@@ -232,6 +232,12 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
         self.slots.len() - self.out
     }
 
+    /// Bytes of messages held, handed out or not.
+    #[cfg(any(feature = "rabbitmq", test))]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Hands out the oldest message that may run now.
     pub(crate) fn next(&mut self, now: Instant) -> Option<HandedOut<T>> {
         if self.out >= self.bounds.in_flight {
@@ -289,8 +295,6 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     }
 
     /// When an attempt at the message first failed, in this process; `None` when none has.
-    // RabbitMQ does not ask yet.
-    #[cfg(any(feature = "kafka", test))]
     pub(crate) fn first_failed(&self, receipt: Receipt) -> Option<Instant> {
         self.slots.get(&receipt.id)?.history.first_failed
     }
@@ -323,10 +327,27 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
         }
     }
 
+    /// The message goes back to the broker, which delivers it again; what happened to it is remembered.
+    #[cfg(any(feature = "rabbitmq", test))]
+    pub(crate) fn hand_back(&mut self, receipt: Receipt) -> Result<T, Stale> {
+        let (item, _) = self.held(receipt)?;
+        if let Some(slot) = self.slots.get_mut(&receipt.id) {
+            slot.leaving = true;
+        }
+        self.give_back(receipt.id, None);
+        Ok(item)
+    }
+
+    /// Whether a message waits for its time.
+    #[cfg(any(feature = "rabbitmq", test))]
+    pub(crate) fn is_waiting(&self, of: impl Fn(&T) -> bool) -> bool {
+        let mut slots = self.slots.values();
+        slots.any(|slot| slot.not_before.is_some() && of(&slot.item))
+    }
+
     /// First half of a revocation: what was not handed out is forgotten, what is handed out may still be settled but is not
     /// handed out again.
-    // RabbitMQ bounds itself by its prefetch, and leaves by closing its channel.
-    #[cfg(any(feature = "kafka", test))]
+    #[cfg(any(feature = "kafka", feature = "rabbitmq", test))]
     pub(crate) fn leave(&mut self, of: impl Fn(&T) -> bool) {
         for id in self.ids(of) {
             match self.slots.get_mut(&id) {

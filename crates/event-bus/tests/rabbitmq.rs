@@ -1,5 +1,13 @@
 //! The RabbitMQ backend against a real broker: the delivery contract, and what is RabbitMQ's own.
 
+#[path = "rabbitmq/later.rs"]
+mod later;
+#[path = "rabbitmq/management.rs"]
+mod management;
+#[path = "rabbitmq/message.rs"]
+mod message;
+#[path = "rabbitmq/partitions.rs"]
+mod partitions;
 #[path = "rabbitmq/proxy.rs"]
 mod proxy;
 #[path = "rabbitmq/raw.rs"]
@@ -11,12 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use commerce_event_bus::conformance::{Factory, Failure};
-use commerce_event_bus::{Error, ErrorKind, EventBus, Order, PublishErrorKind, TopicName};
+use commerce_event_bus::conformance::{Factory, Failure, Interruption};
+use commerce_event_bus::{
+    Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
+};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use management::Management;
 use proxy::Proxy;
 use servers::*;
 
@@ -43,6 +54,31 @@ impl Factory for RabbitMq {
     async fn put_bytes(&self, topic: &TopicName, bytes: Bytes) -> Result<bool, Failure> {
         raw::publish(&self.url, topic.as_str(), BasicProperties::default(), bytes).await;
         Ok(true)
+    }
+
+    async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        let (proxy, bus) = through_proxy(&self.url, "").await;
+        Ok(Some((bus, Box::new(proxy))))
+    }
+
+    async fn lose_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<bool, Failure> {
+        let direct = raw::channel(&self.url).await;
+        raw::delete(&direct, &format!("{topic}.{name}.dead")).await;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Interruption for Proxy {
+    async fn interrupt(&self) {
+        self.refuse(true);
+        self.cut();
+        sleep(Duration::from_secs(1)).await;
+        self.refuse(false);
     }
 }
 
@@ -313,7 +349,7 @@ async fn a_publish_waits_for_the_broker_up_to_its_deadline() {
         let (bus, message) = (bus.clone(), message(&topic, None, 3));
         async move { bus.publish(message).await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     proxy.refuse(false);
     waiting
         .await
@@ -329,7 +365,9 @@ async fn a_publish_waits_for_the_broker_up_to_its_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_the_broker_cancels_consumes_again() {
     let Some(url) = server(VARIABLE) else { return };
-    let bus = EventBus::connect(&url).await.unwrap();
+    let bus = EventBus::connect(&with_settings(&url, "partitions=1"))
+        .await
+        .unwrap();
     let topic = new_topic();
     let mut subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
     publish(&bus, &topic, Some("a"), [1]).await;
@@ -342,6 +380,64 @@ async fn a_consumer_that_the_broker_cancels_consumes_again() {
     })
     .await;
     assert_eq!(take(&mut subscriber, 1).await, [2]);
+}
+
+/// An operator closes the connections, and later deletes every queue: it consumes again, with its prefetch.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_breaks_is_made_again() {
+    let Some(url) = server(VARIABLE) else { return };
+    let Some(management) = Management::find() else {
+        return;
+    };
+    let topic = new_topic();
+    let url_with_name = with_settings(&url, &format!("connection_name={topic}&lookahead=16"));
+    let bus = EventBus::connect(&url_with_name).await.unwrap();
+    let mut subscriber = bus
+        .subscribe(subscription(&topic).max_in_flight(8))
+        .await
+        .unwrap();
+    let keys: Vec<String> = (0..8).map(|n| format!("key-{n}")).collect();
+    for purpose in ["consume", "publish"] {
+        let name = format!("{topic} {purpose}");
+        eventually("the connection is listed and closed", async || {
+            management.close_connections(&name).await == 1
+        })
+        .await;
+    }
+    for (n, key) in (0..).zip(&keys) {
+        publish_until_accepted(&bus, &topic, Some(key), n).await;
+    }
+    let seen = take_rest(&mut subscriber, Duration::from_secs(2)).await;
+    assert_eq!(seen, (0..8).collect());
+
+    let direct = raw::channel(&url).await;
+    for n in 0..4 {
+        raw::delete(&direct, &format!("{topic}.reader:{n}")).await;
+    }
+    // While a queue is missing, its keys are unroutable, and that is told.
+    for (n, key) in (10..).zip(&keys) {
+        publish_until_accepted(&bus, &topic, Some(key), n).await;
+    }
+    let seen = take_rest(&mut subscriber, Duration::from_secs(3)).await;
+    assert_eq!(seen, (10..18).collect());
+
+    // Four queues share what is fetched ahead.
+    for n in 100..180 {
+        publish(&bus, &topic, Some(&format!("key-{n}")), [n]).await;
+    }
+    let held = receive_all(&mut subscriber, 8).await;
+    let ready = async || {
+        let mut sum = 0;
+        for n in 0..4 {
+            sum += raw::ready(&direct, &format!("{topic}.reader:{n}")).await;
+        }
+        sum
+    };
+    eventually("sixteen are fetched and no more", async || {
+        ready().await == 64
+    })
+    .await;
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -402,7 +498,7 @@ async fn undecodable_messages_reach_the_dead_letters_byte_for_byte() {
     // The queue of dead letters counts its own deliveries.
     added.retain(|name| !headers.contains_key(name) && *name != "x-delivery-count");
     assert!(
-        !added.is_empty() && added.iter().all(|name| name.starts_with("dead-letter-")),
+        !added.is_empty() && added.iter().all(|name| name.starts_with("commerce-")),
         "{added:?}"
     );
 }

@@ -125,12 +125,17 @@ impl<T: Clone, I: Clone + Eq + Hash, X> Desk<T, I, X> {
 
     /// Waits until nothing is in flight.
     pub(crate) async fn drained(&self) {
+        self.wait_until(|lanes| lanes.in_flight() == 0).await;
+    }
+
+    /// Waits until the lanes are as asked for; looks after every change.
+    pub(crate) async fn wait_until(&self, so: impl Fn(&Lanes<T, I>) -> bool) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             // Before looking, so that a settlement in between is not missed.
             drained.as_mut().enable();
-            if self.look(|lanes, _| lanes.in_flight()) == 0 {
+            if self.look(|lanes, _| so(lanes)) {
                 return;
             }
             drained.await;

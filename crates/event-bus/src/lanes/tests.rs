@@ -383,7 +383,7 @@ fn bytes_bound_what_is_handed_out_and_what_is_held() {
     );
     lanes.push(weighing(1, 15));
     lanes.push(weighing(2, 4));
-    assert!(lanes.has_room());
+    assert!(lanes.has_room() && lanes.held_bytes() == 19);
     lanes.push(weighing(3, 4));
     assert!(!lanes.has_room());
     let large = all_ready(&mut lanes, now);
@@ -428,6 +428,24 @@ async fn a_message_remembers_when_it_was_first_seen_and_first_failed() {
         lanes.first_failed(again.receipt),
         Some(start + Duration::from_secs(3))
     );
+}
+
+#[test]
+fn what_goes_back_to_the_broker_keeps_its_history() {
+    let now = Instant::now();
+    let mut lanes = filled(false, WIDE, &[(None, 1)]);
+    let first = lanes.next(now).unwrap();
+    assert_eq!(lanes.hand_back(first.receipt), Ok(1));
+    assert_eq!(lanes.hand_back(first.receipt), Err(Stale));
+    assert_eq!(lanes.next(now), None, "it is the broker's");
+    lanes.push(arrival(None, 1));
+    let again = lanes.next(now).unwrap();
+    assert_eq!((again.attempt, again.first_seen), (2, now));
+    assert!(!lanes.is_waiting(|_| true));
+    lanes
+        .retry(again.receipt, now + Duration::from_secs(1))
+        .unwrap();
+    assert!(lanes.is_waiting(|item| *item == 1) && !lanes.is_waiting(|item| *item == 2));
 }
 
 fn desk(bounds: Bounds) -> Desk<u32, u32, ()> {

@@ -3,46 +3,44 @@
 //! The message is the original one, byte for byte, with what is known about its end in headers of its own. What the
 //! broker itself puts there, because its delivery limit was reached, has the broker's headers instead.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueuePurgeOptions};
 use lapin::protocol::AMQPSoftError;
-use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
 use tokio::time::{Instant, sleep};
 
 use super::config::Config;
 use super::envelope::{decode, republished};
+use super::headers::{long, text};
 use super::link::Link;
 use super::member::{Held, Member};
-use super::publish::{Outgoing, Publisher, Verdict};
+use super::publish::{Needs, Outgoing, Publisher, Verdict};
 use super::topology::{Queues, declare_dead, is_soft, ready};
+use super::trail::{DEAD_LETTER, Trail, time_text, without_trail};
 use super::{no_subscription, unavailable};
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, add_reason};
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::name::{SubscriptionName, TopicName};
 
-const PREFIX: &str = "dead-letter-";
-const REASON: &str = "dead-letter-reason";
-const ATTEMPTS: &str = "dead-letter-attempts";
-const TOPIC: &str = "dead-letter-topic";
-const SUBSCRIPTION: &str = "dead-letter-subscription";
-const POSITION: &str = "dead-letter-position";
-const TIME: &str = "dead-letter-time";
+const TOPIC: &str = "topic";
+const SUBSCRIPTION: &str = "subscription";
+const POSITION: &str = "position";
+const TIME: &str = "time";
 
-/// What the broker writes when it dead-letters by itself.
-const BROKERS_OWN: [&str; 4] = [
-    "x-death",
-    "x-delivery-count",
-    "x-first-death-",
-    "x-last-death-",
-];
-const BROKERS_REASON: &str = "x-first-death-reason";
+/// What the broker writes when it dead-letters by itself: what happened to the message in which queue, the newest first.
+const BROKERS_HISTORY: &str = "x-death";
+/// Where it says that a message waited its time.
+const EXPIRED: &str = "expired";
+
+/// What is kept of a reason: headers have one frame for all of them.
+const REASON_AT_MOST: usize = 4 * 1024;
 
 /// Redriven in one go.
 const BATCH: usize = 100;
@@ -60,32 +58,33 @@ impl DeadLetters {
         &self,
         member: &Member,
         held: &Held,
-        attempts: u32,
-        reason: &str,
+        mut trail: Trail,
+        reason: String,
     ) -> Result<(), Error> {
         const OPERATION: &str = "settle";
+        add_reason(&mut trail.reasons, beginning(reason));
         let mut headers = original_headers(&held.properties);
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        trail.write(&mut headers);
         for (name, value) in [
-            (REASON, reason.to_owned()),
-            (ATTEMPTS, attempts.to_string()),
             (TOPIC, member.topic.to_string()),
             (SUBSCRIPTION, member.name.to_string()),
             (POSITION, held.position.clone()),
-            (TIME, now),
+            (TIME, time_text(Utc::now())),
         ] {
             headers.insert(
-                ShortString::from(name),
-                AMQPValue::LongString(LongString::from(value)),
+                ShortString::from(format!("{DEAD_LETTER}{name}")),
+                long(value),
             );
         }
-        let letter = [to_queue(
+        let letter = to(
+            &ShortString::default(),
             &member.queues.dead,
             &held.properties,
             headers,
             held.payload.clone(),
-        )];
-        match self.send(OPERATION, &letter).await {
+        );
+        let letter = [letter];
+        match self.send(OPERATION, &Needs::default(), &letter).await {
             Verdict::Unrouted => {}
             verdict => return confirmed(OPERATION, verdict),
         }
@@ -99,7 +98,18 @@ impl DeadLetters {
                 error,
             )
         })?;
-        confirmed(OPERATION, self.send(OPERATION, &letter).await)
+        let verdict = self.send(OPERATION, &Needs::default(), &letter).await;
+        confirmed(OPERATION, verdict)
+    }
+
+    /// Sends a message on; returns when the broker has it.
+    pub(super) async fn send_confirmed(
+        &self,
+        operation: &'static str,
+        needs: &Needs,
+        message: Outgoing,
+    ) -> Result<(), Error> {
+        confirmed(operation, self.send(operation, needs, &[message]).await)
     }
 
     /// The oldest dead letters. They are taken and given back, so a look at the same time sees others.
@@ -115,21 +125,22 @@ impl DeadLetters {
         let channel = self.channel(OPERATION).await?;
         let before = ready(&channel, &queues.dead).await.map_err(failed)?;
         let before = before.ok_or_else(|| no_subscription(OPERATION, topic, name))?;
-        let taken = take(&channel, &queues.dead, limit).await.map_err(failed)?;
+        let mut taken = take(&channel, &queues.dead, limit).await.map_err(failed)?;
         let letters = taken
             .iter()
-            .map(|message| letter(topic, name, message))
+            .map(|message| {
+                let body = Bytes::copy_from_slice(&message.data);
+                let limit = self.config.delivery_limit;
+                letter(topic, name, &message.properties, &body, limit)
+            })
             .collect();
-        if let Some(last) = taken.last() {
-            let back = BasicNackOptions {
-                multiple: true,
-                requeue: true,
-            };
-            last.acker.nack(back).await.map_err(failed)?;
-            self.await_ready(&channel, &queues.dead, before)
-                .await
-                .map_err(failed)?;
-        }
+        let back = Returning::of(&mut taken);
+        back.give_back(&channel, &queues.dead)
+            .await
+            .map_err(failed)?;
+        self.await_ready(&channel, &queues.dead, before)
+            .await
+            .map_err(failed)?;
         let _ = channel.close(200, ShortString::from("read")).await;
         Ok(letters)
     }
@@ -152,13 +163,14 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Gives the oldest dead letters to the subscription's queue. Each is taken from the dead letters only when the queue
-    /// has it; ended in between, it is in both.
+    /// Gives the oldest dead letters that the filter wants to the subscription's queues. Each is taken from the dead letters
+    /// only when a queue has it; ended in between, it is in both.
     pub(super) async fn redrive(
         &self,
         topic: &TopicName,
         name: &SubscriptionName,
         limit: usize,
+        filter: &Filter,
     ) -> Result<u64, Error> {
         const OPERATION: &str = "redrive";
         let failed = |error| unavailable(OPERATION, "the dead letters could not be read", error);
@@ -167,45 +179,89 @@ impl DeadLetters {
         let there = ready(&channel, &queues.dead).await.map_err(failed)?;
         let there = there.ok_or_else(|| no_subscription(OPERATION, topic, name))?;
         // Those rejected again meanwhile are for the next redrive.
-        let mut left = limit.min(usize::try_from(there).unwrap_or(usize::MAX));
+        let mut unseen = usize::try_from(there).unwrap_or(usize::MAX);
+        let mut left = limit;
         let mut redriven = 0;
-        while left > 0 {
-            let taken = take(&channel, &queues.dead, left.min(BATCH))
+        // The broker keeps what is not wanted; here its tag is enough.
+        let mut kept = Returning::default();
+        while left > 0 && unseen > 0 {
+            let taken = take(&channel, &queues.dead, left.min(unseen).min(BATCH))
                 .await
                 .map_err(failed)?;
             if taken.is_empty() {
                 break;
             }
-            left -= taken.len();
-            let again: Vec<Outgoing> = taken
-                .iter()
-                .map(|message| {
-                    let body = Bytes::copy_from_slice(&message.data);
-                    to_queue(
-                        &queues.main,
+            unseen -= taken.len();
+            let (wanted, mut unwanted): (Vec<_>, Vec<_>) = taken.into_iter().partition(|message| {
+                filter.is_empty()
+                    || decode(
+                        topic,
                         &message.properties,
-                        original_headers(&message.properties),
-                        body,
+                        &Bytes::copy_from_slice(&message.data),
                     )
-                })
-                .collect();
-            let verdicts = self
-                .publisher
-                .send(OPERATION, &BTreeSet::new(), &again)
-                .await;
-            for (message, verdict) in taken.iter().zip(verdicts) {
-                // The channel closes with this error, which gives the rest back.
-                confirmed(OPERATION, verdict)?;
-                message
-                    .acker
-                    .ack(BasicAckOptions::default())
-                    .await
-                    .map_err(failed)?;
-                redriven += 1;
-            }
+                    .is_ok_and(|message| filter.matches(&message.event))
+            });
+            kept.add(&mut unwanted);
+            left -= wanted.len();
+            redriven += self.give_again(&queues, wanted).await?;
+        }
+        if !kept.tags.is_empty() {
+            kept.give_back(&channel, &queues.dead)
+                .await
+                .map_err(failed)?;
+            let before = u64::from(there).saturating_sub(redriven);
+            let before = u32::try_from(before).unwrap_or(u32::MAX);
+            self.await_ready(&channel, &queues.dead, before)
+                .await
+                .map_err(failed)?;
         }
         let _ = channel.close(200, ShortString::from("redriven")).await;
         Ok(redriven)
+    }
+
+    /// To the entry of the subscription, which knows the queue of the key.
+    async fn give_again(
+        &self,
+        queues: &Queues,
+        letters: Vec<BasicGetMessage>,
+    ) -> Result<u64, Error> {
+        const OPERATION: &str = "redrive";
+        let again: Vec<Outgoing> = letters
+            .iter()
+            .map(|message| {
+                let properties = &message.properties;
+                let mut headers = original_headers(properties);
+                let before = properties.headers().as_ref().map(Trail::read);
+                let reasons = before.unwrap_or_default().reasons;
+                let trail = Trail {
+                    reasons,
+                    ..Trail::default()
+                };
+                trail.write(&mut headers);
+                let body = Bytes::copy_from_slice(&message.data);
+                let routing_key = ShortString::default();
+                to(&queues.entry, &routing_key, properties, headers, body)
+            })
+            .collect();
+        let verdicts = self
+            .publisher
+            .send(OPERATION, &Needs::default(), &again)
+            .await;
+        let mut given = 0;
+        for (message, verdict) in letters.iter().zip(verdicts) {
+            // The channel closes with this error, which gives the rest back.
+            confirmed(OPERATION, verdict)?;
+            let acked = message.acker.ack(BasicAckOptions::default()).await;
+            acked.map_err(|error| {
+                unavailable(
+                    OPERATION,
+                    "a dead letter is in its queue again and stays here too",
+                    error,
+                )
+            })?;
+            given += 1;
+        }
+        Ok(given)
     }
 
     /// Forgets all dead letters.
@@ -239,10 +295,53 @@ impl DeadLetters {
             .await
     }
 
-    async fn send(&self, operation: &'static str, one: &[Outgoing]) -> Verdict {
-        let mut verdicts = self.publisher.send(operation, &BTreeSet::new(), one).await;
+    async fn send(&self, operation: &'static str, needs: &Needs, one: &[Outgoing]) -> Verdict {
+        let mut verdicts = self.publisher.send(operation, needs, one).await;
         // One message, one verdict.
         verdicts.pop().unwrap_or(Verdict::Unrouted)
+    }
+}
+
+/// Messages that were taken and go back, the oldest first.
+#[derive(Debug, Default)]
+struct Returning {
+    tags: Vec<u64>,
+    /// The last of them was never taken before.
+    ends_fresh: bool,
+}
+
+impl Returning {
+    fn of(taken: &mut Vec<BasicGetMessage>) -> Self {
+        let mut returning = Self::default();
+        returning.add(taken);
+        returning
+    }
+
+    fn add(&mut self, taken: &mut Vec<BasicGetMessage>) {
+        for message in taken.drain(..) {
+            self.ends_fresh = !message.redelivered;
+            self.tags.push(message.delivery_tag);
+        }
+    }
+
+    /// What goes back to a quorum queue goes behind what went back before, and both go before the rest. So all that went
+    /// back before is taken too, and then everything goes back in its order.
+    async fn give_back(mut self, channel: &Channel, queue: &ShortString) -> lapin::Result<()> {
+        while !self.tags.is_empty() && !self.ends_fresh {
+            let mut next = take(channel, queue, 1).await?;
+            if next.is_empty() {
+                break;
+            }
+            self.add(&mut next);
+        }
+        let one = BasicNackOptions {
+            multiple: false,
+            requeue: true,
+        };
+        for tag in self.tags {
+            channel.basic_nack(tag, one).await?;
+        }
+        Ok(())
     }
 }
 
@@ -275,59 +374,161 @@ fn confirmed(operation: &'static str, verdict: Verdict) -> Result<(), Error> {
     }
 }
 
-/// Past every exchange of ours, to one queue.
-fn to_queue(
-    queue: &ShortString,
+/// Past the topic, to one subscription.
+fn to(
+    exchange: &ShortString,
+    routing_key: &ShortString,
     properties: &BasicProperties,
     headers: FieldTable,
     body: Bytes,
 ) -> Outgoing {
     Outgoing {
-        exchange: ShortString::default(),
-        routing_key: queue.clone(),
+        exchange: exchange.clone(),
+        routing_key: routing_key.clone(),
         properties: republished(properties, headers),
         body,
     }
 }
 
 fn original_headers(properties: &BasicProperties) -> FieldTable {
-    let added = |name: &str| {
-        name.starts_with(PREFIX) || BROKERS_OWN.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let mut original = FieldTable::default();
-    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
-        if !added(name.as_str()) {
-            original.insert(name.clone(), value.clone());
-        }
-    }
-    original
+    let headers = properties.headers().as_ref();
+    headers.map(without_trail).unwrap_or_default()
 }
 
-fn letter(topic: &TopicName, name: &SubscriptionName, message: &BasicGetMessage) -> DeadLetter {
-    let headers = message.properties.headers().clone().unwrap_or_default();
-    let text = |name: &str| match headers.inner().get(name) {
-        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
-        _ => None,
+/// A message in the queue of dead letters, put there by a member or by the broker itself.
+pub(crate) fn letter(
+    topic: &TopicName,
+    name: &SubscriptionName,
+    properties: &BasicProperties,
+    body: &Bytes,
+    delivery_limit: u32,
+) -> DeadLetter {
+    let headers = properties.headers().clone().unwrap_or_default();
+    let mut trail = Trail::read(&headers);
+    let original = republished(properties, without_trail(&headers));
+    let said = |what: &str| {
+        text(
+            headers
+                .inner()
+                .get(format!("{DEAD_LETTER}{what}").as_str())?,
+        )
     };
-    let original = republished(&message.properties, original_headers(&message.properties));
-    let rejected_at = text(TIME)
-        .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
-        .map_or(DateTime::UNIX_EPOCH, |time| time.with_timezone(&Utc));
+    let rejected_at = said(TIME).and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
+    let rejected_at = match rejected_at {
+        Some(time) => time.to_utc(),
+        None => {
+            let (reason, time) = brokers_own(&headers);
+            add_reason(&mut trail.reasons, reason);
+            trail.attempts = trail
+                .attempts
+                .saturating_add(delivery_limit)
+                .saturating_add(1);
+            time
+        }
+    };
     DeadLetter::new(
         topic.clone(),
         name.clone(),
-        decode(topic, &original, &Bytes::copy_from_slice(&message.data)),
-        text(POSITION).unwrap_or_else(|| message.delivery_tag.to_string()),
+        decode(topic, &original, body),
+        said(POSITION).unwrap_or_default(),
     )
-    .with_attempts(
-        text(ATTEMPTS)
-            .and_then(|attempts| attempts.parse().ok())
-            .unwrap_or_default(),
-    )
-    .with_reasons(vec![
-        text(REASON)
-            .or_else(|| text(BROKERS_REASON))
-            .unwrap_or_default(),
-    ])
-    .with_times(rejected_at, rejected_at)
+    .with_attempts(trail.attempts)
+    .with_reasons(trail.reasons)
+    .with_times(trail.first_failed_at.unwrap_or(rejected_at), rejected_at)
+}
+
+fn beginning(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(REASON_AT_MOST));
+    reason
+}
+
+/// Why the broker gave up on a message, and when.
+fn brokers_own(headers: &FieldTable) -> (String, DateTime<Utc>) {
+    let history = match headers.inner().get(BROKERS_HISTORY) {
+        Some(AMQPValue::FieldArray(history)) => history.as_slice(),
+        _ => &[],
+    };
+    let mut events = history.iter().filter_map(|event| match event {
+        AMQPValue::FieldTable(event) => {
+            let reason = text(event.inner().get("reason")?)?;
+            let time = match event.inner().get("time") {
+                Some(AMQPValue::Timestamp(seconds)) => i64::try_from(*seconds).ok(),
+                _ => None,
+            };
+            let time = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            Some((reason, time.unwrap_or(DateTime::UNIX_EPOCH)))
+        }
+        _ => None,
+    });
+    let found = events.find(|(reason, _)| reason != EXPIRED);
+    found.unwrap_or((String::new(), DateTime::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::types::FieldArray;
+
+    fn names() -> (TopicName, SubscriptionName) {
+        (
+            TopicName::new("orders").unwrap(),
+            SubscriptionName::new("billing").unwrap(),
+        )
+    }
+
+    fn event(reason: &str, seconds: u64) -> AMQPValue {
+        let mut event = FieldTable::default();
+        event.insert("reason".into(), long(reason));
+        event.insert("time".into(), AMQPValue::Timestamp(seconds));
+        AMQPValue::FieldTable(event)
+    }
+
+    #[test]
+    fn what_the_broker_gave_up_on_says_why_after_it_had_waited() {
+        let (topic, name) = names();
+        let mut headers = FieldTable::default();
+        let trail = Trail {
+            attempts: 3,
+            reasons: vec!["the first time".to_owned()],
+            ..Trail::default()
+        };
+        trail.write(&mut headers);
+        let history = vec![
+            event("expired", 9),
+            event("delivery_limit", 8),
+            event("expired", 7),
+        ];
+        headers.insert("x-death".into(), AMQPValue::FieldArray(history.into()));
+        let properties = BasicProperties::default().with_headers(headers);
+        let letter = letter(&topic, &name, &properties, &Bytes::from_static(b"?"), 5);
+        assert_eq!(letter.reasons, ["the first time", "delivery_limit"]);
+        assert_eq!(letter.attempts, 9);
+        assert_eq!(letter.rejected_at.timestamp(), 8);
+        assert!(letter.body.unwrap_err().headers.is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(beginning("short".to_owned()), "short");
+        let long = beginning("é".repeat(REASON_AT_MOST));
+        assert_eq!(long.len(), REASON_AT_MOST);
+        assert_eq!(beginning(format!("x{long}")).len(), REASON_AT_MOST - 1);
+    }
+
+    #[test]
+    fn foreign_headers_make_no_trouble() {
+        let (topic, name) = names();
+        for history in [
+            AMQPValue::Void,
+            AMQPValue::FieldArray(FieldArray::from(vec![long("x"), event("", u64::MAX)])),
+        ] {
+            let mut headers = FieldTable::default();
+            headers.insert("x-death".into(), history);
+            headers.insert(format!("{DEAD_LETTER}{TIME}").into(), long("tomorrow"));
+            let properties = BasicProperties::default().with_headers(headers);
+            let letter = letter(&topic, &name, &properties, &Bytes::new(), u32::MAX);
+            assert_eq!(letter.reason(), "");
+            assert_eq!(letter.rejected_at, DateTime::UNIX_EPOCH);
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! An event as an AMQP message, and the other way round: the CloudEvents AMQP binding over AMQP 0-9-1 headers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat};
 use commerce_contracts::CloudEvent;
 use commerce_contracts::binding;
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::headers::{self, bytes_of, long, text};
+use super::trail::is_trail;
 use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::message::{Message, Undecodable};
 use crate::name::TopicName;
 
@@ -16,21 +20,34 @@ const WRITTEN: &str = "cloudEvents:";
 const READ: [&str; 2] = [WRITTEN, "cloudEvents_"];
 
 /// AMQP has no null body: this header tells no data from empty data.
-const NO_DATA: &str = "no-data";
+const NO_DATA: &str = "commerce-no-data";
+
+/// What attributes and headers may come to: AMQP has them in one frame, of 128 KiB as brokers are set up, and what happens
+/// to a message later is added to them.
+const HEADERS_AT_MOST: usize = 60 * 1024;
+
+/// The attribute of the ordering key.
+const KEY: &str = "partitionkey";
 
 const PERSISTENT: u8 = 2;
 
-/// The properties and body of an event.
-pub(super) fn encode(event: &CloudEvent) -> Result<(BasicProperties, Bytes), Error> {
+/// The properties and body of a message.
+pub(super) fn encode(message: &Message) -> Result<(BasicProperties, Bytes), Error> {
+    let event = &message.event;
     let mut headers = FieldTable::default();
+    headers::write(&message.headers, &mut headers)?;
     for (name, value) in binding::to_headers(event, WRITTEN) {
-        headers.insert(
-            short("an attribute's name", name)?,
-            AMQPValue::LongString(LongString::from(value)),
-        );
+        headers.insert(short("an attribute's name", name)?, long(value));
     }
     if event.data().is_none() {
         headers.insert(ShortString::from(NO_DATA), AMQPValue::Boolean(true));
+    }
+    let size = headers::size(&headers);
+    if size > HEADERS_AT_MOST {
+        let problem = format!(
+            "its attributes and headers are {size} bytes, and RabbitMQ takes {HEADERS_AT_MOST}: put more into the data"
+        );
+        return Err(Error::new(ErrorKind::Message, "publish", problem));
     }
     let mut properties = BasicProperties::default()
         .with_headers(headers)
@@ -62,21 +79,64 @@ fn short(what: &str, text: String) -> Result<ShortString, Error> {
     })
 }
 
-/// The event in a message, in binary or structured mode.
-pub(super) fn decode(
+/// The event in a message, in binary or structured mode, and what travels beside it.
+pub(crate) fn decode(
     topic: &TopicName,
     properties: &BasicProperties,
     body: &Bytes,
 ) -> Result<Message, Undecodable> {
-    event(properties, body)
-        .map(|event| Message::new(topic.clone(), event))
-        .map_err(|reason| {
-            Undecodable::new(reason, Some(body.clone())).with_headers(plain_headers(properties))
-        })
+    match event(properties, body) {
+        Ok(event) => {
+            let mut message = Message::new(topic.clone(), event);
+            if let Some(table) = properties.headers() {
+                message.headers = headers::read(table, is_attribute);
+            }
+            Ok(message)
+        }
+        Err(reason) => Err(Undecodable::new(reason, Some(body.clone()))
+            .with_key(attribute(properties, KEY).map(bytes_of))
+            .with_headers(plain_headers(properties))),
+    }
+}
+
+/// Whether a subscription wants the message, told by its headers: only what they do not tell is decoded.
+pub(super) fn is_wanted(filter: &Filter, properties: &BasicProperties, body: &Bytes) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
+    let content_type = content_type(properties);
+    // A time is written in more than one way.
+    let by_time = |filter: &Filter| {
+        let mut conditions = filter.conditions().iter();
+        conditions.any(|condition| condition.attribute == "time")
+    };
+    if content_type.is_some_and(binding::is_structured) || by_time(filter) {
+        return event(properties, body).is_ok_and(|event| filter.matches(&event));
+    }
+    filter.matches_attributes(|name| match name {
+        "datacontenttype" => content_type
+            .filter(|content_type| !content_type.is_empty())
+            .map(Cow::Borrowed),
+        name => attribute(properties, name).and_then(text).map(Cow::Owned),
+    })
+}
+
+fn content_type(properties: &BasicProperties) -> Option<&str> {
+    properties.content_type().as_ref().map(ShortString::as_str)
+}
+
+fn is_attribute(header: &str) -> bool {
+    READ.iter().any(|prefix| header.starts_with(prefix))
+}
+
+fn attribute<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+    let headers = properties.headers().as_ref()?.inner();
+    READ.iter()
+        .find_map(|prefix| headers.get(format!("{prefix}{name}").as_str()))
 }
 
 fn event(properties: &BasicProperties, body: &Bytes) -> Result<CloudEvent, String> {
-    let content_type = properties.content_type().as_ref().map(ShortString::as_str);
+    let content_type = content_type(properties);
     if content_type.is_some_and(binding::is_structured) {
         return CloudEvent::from_json(body).map_err(|error| error.to_string());
     }
@@ -86,7 +146,7 @@ fn event(properties: &BasicProperties, body: &Bytes) -> Result<CloudEvent, Strin
         let name = name.as_str();
         if name == NO_DATA {
             no_data = *value == AMQPValue::Boolean(true);
-        } else if READ.iter().any(|prefix| name.starts_with(prefix)) {
+        } else if is_attribute(name) {
             attributes.push((
                 name,
                 text(value).ok_or_else(|| format!("header {name:?} is not text"))?,
@@ -100,38 +160,12 @@ fn event(properties: &BasicProperties, body: &Bytes) -> Result<CloudEvent, Strin
     binding::from_headers(&READ, attributes, content_type, data).map_err(|error| error.to_string())
 }
 
-/// Other clients write attributes with the types that CloudEvents has.
-fn text(value: &AMQPValue) -> Option<String> {
-    Some(match value {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.to_owned(),
-        AMQPValue::ShortString(text) => text.to_string(),
-        AMQPValue::Boolean(value) => value.to_string(),
-        AMQPValue::ShortShortInt(number) => number.to_string(),
-        AMQPValue::ShortShortUInt(number) => number.to_string(),
-        AMQPValue::ShortInt(number) => number.to_string(),
-        AMQPValue::ShortUInt(number) => number.to_string(),
-        AMQPValue::LongInt(number) => number.to_string(),
-        AMQPValue::LongUInt(number) => number.to_string(),
-        AMQPValue::LongLongInt(number) => number.to_string(),
-        AMQPValue::Timestamp(seconds) => {
-            let time = DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)?;
-            time.to_rfc3339_opts(SecondsFormat::Secs, true)
-        }
-        _ => return None,
-    })
-}
-
+/// All headers that the message was published with.
 fn plain_headers(properties: &BasicProperties) -> Vec<(String, Bytes)> {
     let headers = properties.headers().iter().flat_map(FieldTable::inner);
     headers
-        .map(|(name, value)| {
-            let bytes = match value {
-                AMQPValue::LongString(text) => Bytes::copy_from_slice(text.as_bytes()),
-                AMQPValue::ByteArray(bytes) => Bytes::copy_from_slice(bytes.as_slice()),
-                other => text(other).map_or_else(|| Bytes::from(format!("{other:?}")), Bytes::from),
-            };
-            (name.to_string(), bytes)
-        })
+        .filter(|(name, _)| !is_trail(name.as_str()))
+        .map(|(name, value)| (name.to_string(), bytes_of(value)))
         .collect()
 }
 
@@ -177,6 +211,8 @@ pub(super) fn republished(properties: &BasicProperties, headers: FieldTable) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
+    use lapin::types::LongString;
 
     fn topic() -> TopicName {
         TopicName::new("orders").unwrap()
@@ -196,10 +232,28 @@ mod tests {
             .with_data("application/octet-stream", Bytes::new())
             .unwrap();
         for event in [with_data, empty, event()] {
-            let (properties, body) = encode(&event).unwrap();
+            let message = Message::new(topic(), event)
+                .with_header("z", vec![0xff, 0])
+                .and_then(|message| message.with_header("no-data", ""))
+                .and_then(|message| message.with_header("z", "second"))
+                .unwrap();
+            let (properties, body) = encode(&message).unwrap();
             assert_eq!(*properties.delivery_mode(), Some(2));
-            assert_eq!(decode(&topic(), &properties, &body).unwrap().event, event);
+            assert_eq!(decode(&topic(), &properties, &body).unwrap(), message);
         }
+    }
+
+    #[test]
+    fn headers_that_fit_no_frame_are_refused() {
+        let heavy = |bytes: usize| {
+            Message::new(topic(), event())
+                .with_header("heavy", vec![b'x'; bytes])
+                .and_then(|message| encode(&message))
+        };
+        assert!(heavy(HEADERS_AT_MOST - 1024).is_ok());
+        let error = heavy(HEADERS_AT_MOST).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Message);
+        assert!(!error.is_retryable(), "{error}");
     }
 
     #[test]
@@ -257,6 +311,11 @@ mod tests {
             ShortString::from("cloudEvents:id"),
             AMQPValue::LongString(id),
         );
+        let key = LongString::from(vec![0x6b, 0xfe]);
+        headers.insert(
+            ShortString::from("cloudEvents_partitionkey"),
+            AMQPValue::LongString(key),
+        );
         let body = Bytes::from_static(&[0, 159, 146, 150]);
         let undecodable = decode(
             &topic(),
@@ -271,6 +330,45 @@ mod tests {
         );
         assert_eq!(undecodable.payload, Some(body));
         assert_eq!(undecodable.headers[0].1, [0xff, 0xfe][..]);
+        assert_eq!(undecodable.key.as_deref(), Some(&[0x6b, 0xfe][..]));
+    }
+
+    #[test]
+    fn the_filter_reads_headers_as_it_reads_events() {
+        let event = event()
+            .with_data("text/plain", &b"1"[..])
+            .and_then(|event| event.with_extension("tenant", "acme"))
+            .and_then(|event| event.with_extension("urgent", true))
+            .unwrap();
+        let written = event
+            .time()
+            .map(|time| commerce_contracts::Attribute::from(time).to_string());
+        let (binary, body) = encode(&Message::new(topic(), event.clone())).unwrap();
+        let structured =
+            BasicProperties::default().with_content_type("application/cloudevents+json".into());
+        let json = Bytes::from(event.to_json());
+        let all = Filter::new();
+        for filter in [
+            all.clone(),
+            all.clone().equals("type", event.event_type()),
+            all.clone().equals("type", "another"),
+            all.clone().equals("urgent", "true"),
+            all.clone().prefix("tenant", "ac"),
+            all.clone().exists("subject"),
+            all.clone().equals("datacontenttype", "text/plain"),
+            all.clone().any_of("partitionkey", ["k0", "k1"]),
+            all.clone().equals("specversion", "1.0"),
+            all.exists("time")
+                .equals("time", written.unwrap_or_default()),
+        ] {
+            let wanted = filter.matches(&event);
+            assert_eq!(is_wanted(&filter, &binary, &body), wanted, "{filter:?}");
+            assert_eq!(is_wanted(&filter, &structured, &json), wanted, "{filter:?}");
+        }
+        // What is no event has no attributes.
+        let none = BasicProperties::default();
+        assert!(is_wanted(&Filter::new(), &none, &body));
+        assert!(!is_wanted(&Filter::new().exists("id"), &none, &body));
     }
 
     #[test]

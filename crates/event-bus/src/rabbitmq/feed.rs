@@ -22,12 +22,20 @@ impl Feed for RabbitFeed {
             return Ok(None);
         };
         let held = &handed_out.item;
-        Ok(Some(Incoming::new(
+        // By this process or, with its trail, by another.
+        let first_seen_at = held.first_seen_at.get_or_init(|| {
+            let here = self.member.time_of(handed_out.first_seen);
+            held.trail
+                .first_seen_at
+                .map_or(here, |there| there.min(here))
+        });
+        let incoming = Incoming::new(
             held.body.clone(),
             handed_out.attempt,
             held.position.clone(),
             handed_out.receipt,
-        )))
+        );
+        Ok(Some(incoming.with_first_seen_at(Some(*first_seen_at))))
     }
 
     fn settler(&self) -> Arc<dyn Settler> {

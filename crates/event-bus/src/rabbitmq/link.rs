@@ -1,14 +1,17 @@
 //! A connection that is made again when it is gone.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::runtime::default_runtime;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::config::Config;
@@ -88,9 +91,19 @@ impl Link {
     }
 
     async fn connect(&self) -> lapin::Result<Connection> {
-        let name = format!("commerce-event-bus {}", self.purpose);
+        let name = format!("{} {}", self.config.name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(self.config.uri.clone(), properties).await?;
+        let tls = OwnedTLSConfig {
+            identity: None,
+            cert_chain: self.config.authorities.clone(),
+        };
+        let connection = Connection::connect_uri_with_config(
+            self.config.uri.clone(),
+            properties,
+            tls,
+            default_runtime()?,
+        )
+        .await?;
         let authority = &self.config.uri.authority;
         tracing::info!(
             host = authority.host,
@@ -99,6 +112,28 @@ impl Link {
             "connected to RabbitMQ"
         );
         Ok(connection)
+    }
+
+    /// A channel on a connection of its own, for what may cost the connection.
+    pub(super) async fn apart(
+        &self,
+        operation: &'static str,
+    ) -> Result<(Connection, Channel), Error> {
+        let connect = async {
+            let connection = self.connect().await?;
+            let channel = connection.create_channel().await?;
+            Ok((connection, channel))
+        };
+        match timeout(self.config.request_timeout, connect).await {
+            Ok(Ok(made)) => Ok(made),
+            Ok(Err(error)) if is_refusal(&error) => Err(refused(operation, error)),
+            Ok(Err(error)) => Err(unavailable(operation, "RabbitMQ is not reachable", error)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                operation,
+                "RabbitMQ does not answer",
+            )),
+        }
     }
 
     /// Disconnects for good.
@@ -137,13 +172,24 @@ fn is_refusal(error: &lapin::Error) -> bool {
         lapin::ErrorKind::AuthProviderError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {
             true
         }
-        _ => false,
+        _ => is_untrusted(error),
     }
 }
 
+/// TLS does not come about: the certificate is not trusted, or there is no TLS on that port.
+fn is_untrusted(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData)
+}
+
 fn refused(operation: &'static str, error: lapin::Error) -> Error {
-    let problem =
-        format!("RabbitMQ refuses the connection; check user, password and vhost: {error}");
+    let problem = if is_untrusted(&error) {
+        format!(
+            "no TLS with RabbitMQ; check the port, that its certificate names the host, and that who signed it is trusted \
+             by the system or named by tls_ca: {error}"
+        )
+    } else {
+        format!("RabbitMQ refuses the connection; check user, password and vhost: {error}")
+    };
     Error::new(ErrorKind::Config, operation, problem).with_source(error)
 }
 

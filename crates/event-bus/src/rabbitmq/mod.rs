@@ -1,70 +1,19 @@
-//! RabbitMQ over AMQP 0-9-1, from 3.10 on.
-//!
-//! | concept | here |
-//! |---|---|
-//! | topic | a durable topic exchange of the same name; the routing key is the event's type |
-//! | subscription | a quorum queue `TOPIC.SUBSCRIPTION` (dots in the subscription's name become underscores), bound to everything |
-//! | ordered | the queue has a single active consumer; in that process, a lane per key |
-//! | message | CloudEvents binary mode (`cloudEvents:` headers), persistent; `cloudEvents_` and structured mode are read |
-//! | accepted | routed to every queue and confirmed by it; there are no positions |
-//! | ack | `basic.ack` on the channel that delivered |
-//! | retry | the key waits in this process |
-//! | lease | the connection: what it holds is delivered again when it ends, or misses its heartbeats |
-//! | dead letter | queue `TOPIC.SUBSCRIPTION.dead`, confirmed before the original is acked |
-//! | redrive | to the subscription's queue, past the exchange |
-//! | replay | no: a subscription sees what is published after it was made |
-//!
-//! # Subscribe before you publish
-//!
-//! A queue is made when its subscription is subscribed to for the first time, and keeps everything from then on, also
-//! while nobody consumes. RabbitMQ throws away what no queue wants, so every publish is mandatory: on a topic without a
-//! single subscription it fails, retryably, instead of vanishing. Where that is as it should be, the URL says so:
-//! `unrouted_ok=audit,metrics`.
-//!
-//! # How it keeps the contract
-//!
-//! The members of an ordered subscription take turns: RabbitMQ delivers to one of them, and to the next when that one
-//! leaves. In the active process lanes hand out the keys in parallel. This bounds an ordered subscription to what one
-//! process handles; an unordered one is shared by all its members.
-//!
-//! A lost connection is made again, with growing pauses; queues, prefetch and consumers are restored. Everything
-//! unsettled comes again. What was in a handler's hands meanwhile is refused with
-//! [`LeaseLost`](crate::ErrorKind::LeaseLost) when it is settled, and its key waits until the handler lets go.
-//!
-//! # Settings
-//!
-//! `amqp://USER:PASSWORD@HOST:PORT/VHOST[?…]`, or `amqps:`, with
-//!
-//! | setting | default | what it does |
-//! |---|---|---|
-//! | `publish_timeout` | 30s | how long a publish waits for a connection and its confirm |
-//! | `request_timeout` | 10s | how long one attempt to connect, or another request, may take |
-//! | `heartbeat` | 15 | seconds; a silent connection is given up after twice as long |
-//! | `lookahead` | 1000 | messages that an ordered subscription fetches ahead and holds in lanes, at most 2000. A key that waits holds its later messages; when all are of waiting keys, nothing more comes |
-//! | `delivery_limit` | 100 | how often the broker delivers a message before it dead-letters it by itself: against messages that kill the process. A lost connection counts for everything it held |
-//! | `unrouted_ok` | | topics that nobody needs to read, with commas between |
-//!
-//! Members of a subscription must agree on the order and on `delivery_limit`: they are properties of the queue.
-//!
-//! # What it cannot do
-//!
-//! - No replay, and no position.
-//! - A retry's delay and the attempt number live in the process: after its end the message comes at once and counts from
-//!   one. A delay longer than the broker's consumer timeout (30 minutes) makes the broker close the channel; the message
-//!   comes again on the next one and waits out its delay, as long as this process lives.
-//! - The backlog does not know what other processes have fetched and not settled.
-//! - Messages larger than the broker's `max_message_size` break the channel: their publish is *unknown*.
+#![doc = include_str!("../../docs/rabbitmq.md")]
 
+mod balance;
 mod config;
-mod dead_letter;
-mod envelope;
+pub(crate) mod dead_letter;
+mod delay;
+pub(crate) mod envelope;
 mod feed;
+mod headers;
 mod intake;
 mod link;
 mod member;
 mod publish;
 mod settle;
 mod topology;
+mod trail;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +24,7 @@ use async_trait::async_trait;
 use lapin::types::ShortString;
 use tokio::time::{Instant, timeout_at};
 
+use self::balance::balance;
 use self::config::Config;
 use self::dead_letter::DeadLetters;
 use self::feed::RabbitFeed;
@@ -83,7 +33,7 @@ use self::link::Link;
 use self::member::Member;
 use self::publish::Publisher;
 use self::settle::RabbitSettler;
-use self::topology::{Queues, ready};
+use self::topology::{Plan, Queues, ready};
 use crate::backend::{Backend, Feed};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
@@ -93,7 +43,7 @@ use crate::filter::Filter;
 use crate::lanes::after;
 use crate::message::{Accepted, Message};
 use crate::name::{SubscriptionName, TopicName};
-use crate::subscription::{Order, Subscription};
+use crate::subscription::Subscription;
 
 /// How long the goodbyes may take when the bus closes.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -106,6 +56,8 @@ pub(crate) struct RabbitMq {
     publisher: Arc<Publisher>,
     dead_letters: Arc<DeadLetters>,
     members: Mutex<Vec<Weak<Member>>>,
+    /// The plugin for several queues was seen to be there.
+    hashes: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -128,6 +80,7 @@ impl RabbitMq {
             publisher,
             dead_letters,
             members: Mutex::default(),
+            hashes: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         bus.round_trip("connect").await?;
@@ -139,6 +92,46 @@ impl RabbitMq {
         let channel = self.publishing.channel(operation, deadline).await?;
         let closed = channel.close(200, ShortString::from("checked")).await;
         closed.map_err(|error| unavailable(operation, "the connection to RabbitMQ is gone", error))
+    }
+
+    /// Makes sure that the exchange before several queues can be made. A broker without the plugin answers by closing the
+    /// connection, so the first is made on a connection of its own.
+    async fn ensure_plugin(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        if !plan.is_partitioned() || self.hashes.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let (connection, channel) = self.consuming.apart("subscribe").await?;
+        plan.declare_entry(&channel).await?;
+        self.hashes.store(true, Ordering::Release);
+        let _ = connection.close(200, ShortString::from("made")).await;
+        Ok(())
+    }
+
+    /// The messages in the subscription's queues, however many queues there are; `None` when there is none.
+    async fn count(
+        &self,
+        operation: &'static str,
+        queues: &Queues,
+        deadline: Instant,
+    ) -> Result<Option<u64>, Error> {
+        let failed = |error| unavailable(operation, "RabbitMQ does not count", error);
+        let mut sum = None;
+        // A queue that is not there costs the channel.
+        let mut channel = self.consuming.channel(operation, deadline).await?;
+        if let Some(count) = ready(&channel, &queues.single()).await.map_err(failed)? {
+            sum = Some(u64::from(count));
+        } else {
+            channel = self.consuming.channel(operation, deadline).await?;
+            for number in 0.. {
+                let queue = queues.partition(number);
+                let Some(count) = ready(&channel, &queue).await.map_err(failed)? else {
+                    break;
+                };
+                sum = Some(sum.unwrap_or_default() + u64::from(count));
+            }
+        }
+        let _ = channel.close(200, ShortString::from("counted")).await;
+        Ok(sum)
     }
 
     fn ensure_open(&self, operation: &'static str) -> Result<(), Error> {
@@ -169,6 +162,9 @@ impl Backend for RabbitMq {
             ordered: true,
             dead_letters: true,
             fenced: true,
+            filters: true,
+            delayed: true,
+            max_message_bytes: self.config.max_message,
             ..Capabilities::none()
         }
     }
@@ -180,15 +176,33 @@ impl Backend for RabbitMq {
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Feed>, Error> {
         const OPERATION: &str = "subscribe";
         self.ensure_open(OPERATION)?;
-        let queues = Queues::of(OPERATION, &subscription.topic, &subscription.name)?;
-        let prefetch = self.config.prefetch(
-            subscription.order == Order::PerKey,
-            subscription.max_in_flight,
-        );
-        let member = Arc::new(Member::new(subscription, queues, prefetch));
-        let intake = Intake::new(&self.config, &self.consuming, &member);
-        let session = intake.consume(1).await?;
-        tokio::spawn(intake.run(session));
+        let Subscription {
+            topic, name, order, ..
+        } = &subscription;
+        let queues = Queues::of(OPERATION, topic, name)?;
+        let partitions = self.config.partitions(*order);
+        let plan = Plan {
+            config: &self.config,
+            topic,
+            queues: &queues,
+            order: *order,
+            partitions,
+        };
+        self.ensure_plugin(&plan).await?;
+        let lookahead = self.config.lookahead(*order, subscription.max_in_flight);
+        let member = Arc::new(Member::new(subscription, queues, partitions, lookahead));
+        let mut intakes = Vec::with_capacity(member.parts.len());
+        for part in 0..member.parts.len() {
+            let intake = Intake::new(&self.config, &self.consuming, &member, part);
+            let session = intake.consume(1).await?;
+            intakes.push((intake, session));
+        }
+        for (intake, session) in intakes {
+            tokio::spawn(intake.run(session));
+        }
+        if partitions > 1 {
+            tokio::spawn(balance(Arc::clone(&self.consuming), Arc::clone(&member)));
+        }
         self.members
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -212,21 +226,17 @@ impl Backend for RabbitMq {
         let queues = Queues::of(OPERATION, topic, name)?;
         let deadline = Instant::now() + self.config.request_timeout;
         let channel = self.consuming.channel(OPERATION, deadline).await?;
+        let dead = ready(&channel, &queues.dead).await.map_err(failed)?;
         let missing = || no_subscription(OPERATION, topic, name);
-        let main = ready(&channel, &queues.main)
-            .await
-            .map_err(failed)?
-            .ok_or_else(missing)?;
-        let dead = ready(&channel, &queues.dead)
-            .await
-            .map_err(failed)?
-            .ok_or_else(missing)?;
+        let dead = dead.ok_or_else(missing)?;
         let _ = channel.close(200, ShortString::from("counted")).await;
-        let (mut waiting, mut in_flight) = (u64::from(main), 0);
+        let main = self.count(OPERATION, &queues, deadline).await?;
+        let main = main.ok_or_else(missing)?;
+        let (mut waiting, mut in_flight) = (main, 0);
         for member in self
             .members()
             .iter()
-            .filter(|member| member.queues.main == queues.main)
+            .filter(|member| member.queues == queues)
         {
             member.desk.look(|lanes, ()| {
                 waiting += lanes.waiting() as u64;
@@ -252,8 +262,7 @@ impl Backend for RabbitMq {
         limit: usize,
         filter: &Filter,
     ) -> Result<u64, Error> {
-        filter.refuse_conditions("redrive")?;
-        self.dead_letters.redrive(topic, name, limit).await
+        self.dead_letters.redrive(topic, name, limit, filter).await
     }
 
     async fn purge_dead_letters(

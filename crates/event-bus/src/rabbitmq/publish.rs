@@ -3,11 +3,12 @@
 //! A publish has a channel to itself until the last of its confirms: a returned message is told apart by its own
 //! properties, and that is certain only when nobody else publishes on the channel.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::closed;
 use super::config::Config;
+use super::delay;
 use super::envelope::encode;
 use super::link::Link;
 use super::topology::{declare_exchange, exchange};
@@ -25,7 +27,7 @@ use crate::message::{Accepted, Message};
 use crate::name::TopicName;
 
 /// Publishes at the same time; others wait for a channel.
-const CHANNELS: u32 = 16;
+const CHANNELS: u32 = 64;
 
 /// Messages on their way without a confirm.
 const WINDOW: usize = 500;
@@ -37,6 +39,39 @@ pub(super) struct Outgoing {
     pub(super) routing_key: ShortString,
     pub(super) properties: BasicProperties,
     pub(super) body: Bytes,
+}
+
+/// What must exist before messages are sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    topics: BTreeSet<TopicName>,
+    /// Topics that messages come to later.
+    later: BTreeSet<TopicName>,
+    /// The queues of delays.
+    delays: bool,
+}
+
+impl Needs {
+    /// For what goes to a queue later.
+    pub(super) fn delays() -> Self {
+        Self {
+            delays: true,
+            ..Self::default()
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.delays && self.topics.is_empty() && self.later.is_empty()
+    }
+
+    /// What is not in `known`.
+    fn unless(&self, known: &Self) -> Self {
+        Self {
+            topics: self.topics.difference(&known.topics).cloned().collect(),
+            later: self.later.difference(&known.later).cloned().collect(),
+            delays: self.delays && !known.delays,
+        }
+    }
 }
 
 /// What became of a message.
@@ -106,8 +141,8 @@ pub(super) struct Publisher {
     link: Arc<Link>,
     idle: Mutex<Vec<Channel>>,
     permits: Semaphore,
-    /// Topics whose exchange is known to exist.
-    declared: Mutex<HashSet<TopicName>>,
+    /// What is known to exist.
+    declared: Mutex<Needs>,
     closing: AtomicBool,
 }
 
@@ -130,18 +165,18 @@ impl Publisher {
     ) -> Vec<Result<Accepted, PublishError>> {
         let mut refused = Vec::with_capacity(messages.len());
         let mut outgoing = Vec::with_capacity(messages.len());
-        let mut topics = BTreeSet::new();
+        let mut needs = Needs::default();
+        let now = Utc::now();
         for message in &messages {
-            match to_topic(message) {
+            match self.to_topic(message, now, &mut needs) {
                 Ok(message) => {
                     outgoing.push(message);
                     refused.push(None);
                 }
                 Err(error) => refused.push(Some(error)),
             }
-            topics.insert(message.topic.clone());
         }
-        let mut verdicts = self.send("publish", &topics, &outgoing).await.into_iter();
+        let mut verdicts = self.send("publish", &needs, &outgoing).await.into_iter();
         let each = messages.into_iter().zip(refused);
         each.map(|(message, refused)| match refused {
             Some(error) => Err(PublishError::failed(message, error)),
@@ -154,9 +189,59 @@ impl Publisher {
         .collect()
     }
 
+    fn to_topic(
+        &self,
+        message: &Message,
+        now: DateTime<Utc>,
+        needs: &mut Needs,
+    ) -> Result<Outgoing, Error> {
+        let topic = &message.topic;
+        let (size, limit) = (message.size(), self.config.max_message);
+        if size > limit {
+            let problem =
+                format!("the message is {size} bytes, and {limit} are allowed (max_message)");
+            return Err(Error::new(ErrorKind::Message, "publish", problem));
+        }
+        let (properties, body) = encode(message)?;
+        // In the past: due.
+        let delay = message
+            .deliver_at
+            .and_then(|due| (due - now).to_std().ok())
+            .filter(|delay| !delay.is_zero());
+        let outgoing = match delay {
+            Some(delay) => {
+                let later = delay::delayed(delay, &delay::due_queue(topic), properties, body);
+                let later = later.ok_or_else(|| {
+                    let problem = format!(
+                        "RabbitMQ keeps a message for later for {} days at most",
+                        delay::LONGEST.as_secs() / (24 * 60 * 60)
+                    );
+                    Error::new(ErrorKind::Unsupported, "publish", problem)
+                })?;
+                needs.delays = true;
+                needs.later.insert(topic.clone());
+                later
+            }
+            None => Outgoing {
+                exchange: exchange(topic),
+                // For who binds queues of their own; ours take everything.
+                routing_key: ShortString::try_new(message.event.event_type()).unwrap_or_default(),
+                properties,
+                body,
+            },
+        };
+        needs.topics.insert(topic.clone());
+        Ok(outgoing)
+    }
+
     fn result(&self, message: Message, verdict: Verdict) -> Result<Accepted, PublishError> {
         match verdict {
             Verdict::Confirmed => Ok(Accepted::new(None)),
+            Verdict::Unrouted if message.deliver_at.is_some_and(|due| due > Utc::now()) => {
+                let problem = "a queue of RabbitMQ's for later messages was deleted; it is made again with the next publish";
+                let error = Error::new(ErrorKind::Unavailable, "publish", problem);
+                Err(PublishError::failed(message, error))
+            }
             Verdict::Unrouted if self.config.unrouted_ok.contains(&message.topic) => {
                 Ok(Accepted::new(None))
             }
@@ -183,24 +268,23 @@ impl Publisher {
     pub(super) async fn send(
         &self,
         operation: &'static str,
-        topics: &BTreeSet<TopicName>,
+        needs: &Needs,
         outgoing: &[Outgoing],
     ) -> Vec<Verdict> {
         let deadline = Instant::now() + self.config.publish_timeout;
-        let (channel, _permit) = match self.check_out(operation, topics, deadline).await {
+        let (channel, _permit) = match self.check_out(operation, needs, deadline).await {
             Ok(checked_out) => checked_out,
             Err(error) => return vec![Verdict::Failed(error.into()); outgoing.len()],
         };
-        let mut verdicts = Vec::with_capacity(outgoing.len());
-        let mut broken = None;
-        for window in outgoing.chunks(WINDOW) {
-            verdicts.extend(send_window(&channel, window, deadline, &mut broken).await);
+        let (verdicts, broken) = send_all(&channel, outgoing, deadline).await;
+        let unrouted = |verdict: &Verdict| matches!(verdict, Verdict::Unrouted);
+        // An exchange that somebody deleted breaks the channel, a queue of delays that somebody deleted gives the message
+        // back: the next publish makes it again.
+        if broken || (needs.delays && verdicts.iter().any(unrouted)) {
+            *lock(&self.declared) = Needs::default();
         }
-        if broken.is_none() {
+        if !broken {
             lock(&self.idle).push(channel);
-        } else {
-            // An exchange that somebody deleted breaks the channel too: the next publish makes it again.
-            lock(&self.declared).clear();
         }
         verdicts
     }
@@ -208,7 +292,7 @@ impl Publisher {
     async fn check_out(
         &self,
         operation: &'static str,
-        topics: &BTreeSet<TopicName>,
+        needs: &Needs,
         deadline: Instant,
     ) -> Result<(Channel, SemaphorePermit<'_>), Error> {
         if self.closing.load(Ordering::Acquire) {
@@ -233,7 +317,7 @@ impl Publisher {
                     Err(_) => return Err(silent(operation)),
                 }
             };
-            let declared = timeout_at(deadline, self.declare(&channel, topics)).await;
+            let declared = timeout_at(deadline, self.declare(&channel, needs)).await;
             match declared.map_err(|_| silent(operation))? {
                 Ok(()) => return Ok((channel, permit)),
                 Err(error) if Instant::now() >= deadline || error.is_amqp_soft_error() => {
@@ -249,12 +333,22 @@ impl Publisher {
         std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
     }
 
-    async fn declare(&self, channel: &Channel, topics: &BTreeSet<TopicName>) -> lapin::Result<()> {
-        for topic in topics {
-            if !lock(&self.declared).contains(topic) {
-                declare_exchange(channel, topic).await?;
-                lock(&self.declared).insert(topic.clone());
-            }
+    async fn declare(&self, channel: &Channel, needs: &Needs) -> lapin::Result<()> {
+        let missing = needs.unless(&lock(&self.declared));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for topic in missing.topics {
+            declare_exchange(channel, &topic).await?;
+            lock(&self.declared).topics.insert(topic);
+        }
+        if missing.delays {
+            delay::declare(channel).await?;
+            lock(&self.declared).delays = true;
+        }
+        for topic in missing.later {
+            delay::declare_topic(channel, &topic).await?;
+            lock(&self.declared).later.insert(topic);
         }
         Ok(())
     }
@@ -276,98 +370,114 @@ impl Publisher {
     }
 }
 
-async fn send_window(
+/// Sends without waiting for the confirms of what was sent before, as long as not too many are missing. Also says whether
+/// the channel broke.
+async fn send_all(
     channel: &Channel,
-    window: &[Outgoing],
+    outgoing: &[Outgoing],
+    deadline: Instant,
+) -> (Vec<Verdict>, bool) {
+    let mut verdicts = Vec::with_capacity(outgoing.len());
+    let mut sent = VecDeque::with_capacity(outgoing.len().min(WINDOW));
+    let mut returned = Vec::new();
+    let mut broken = None;
+    for message in outgoing {
+        if sent.len() == WINDOW
+            && let Some(oldest) = sent.pop_front()
+        {
+            verdicts.push(confirmed(oldest, deadline, &mut returned, &mut broken).await);
+        }
+        sent.push_back(send_one(channel, message, deadline, &mut broken).await);
+    }
+    for oldest in sent {
+        verdicts.push(confirmed(oldest, deadline, &mut returned, &mut broken).await);
+    }
+    if !returned.is_empty() {
+        mark_returned(&returned, outgoing, &mut verdicts);
+    }
+    (verdicts, broken.is_some())
+}
+
+async fn send_one(
+    channel: &Channel,
+    message: &Outgoing,
     deadline: Instant,
     broken: &mut Option<Trouble>,
-) -> Vec<Verdict> {
+) -> Result<PublisherConfirm, Verdict> {
+    if let Some(trouble) = broken {
+        return Err(Verdict::Failed(trouble.clone()));
+    }
     let mandatory = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
     };
-    let mut sent: Vec<Result<PublisherConfirm, Verdict>> = Vec::with_capacity(window.len());
-    for message in window {
-        if let Some(trouble) = broken {
-            sent.push(Err(Verdict::Failed(trouble.clone())));
-            continue;
+    let publish = channel.basic_publish(
+        message.exchange.clone(),
+        message.routing_key.clone(),
+        mandatory,
+        &message.body,
+        message.properties.clone(),
+    );
+    match timeout_at(deadline, publish).await {
+        Ok(Ok(confirm)) => Ok(confirm),
+        Ok(Err(error)) => {
+            let certain = was_not_sent(&error);
+            let trouble = broken.insert(Trouble::connection(error)).clone();
+            Err(if certain {
+                Verdict::Failed(trouble)
+            } else {
+                Verdict::Unknown(trouble)
+            })
         }
-        let Outgoing {
-            exchange,
-            routing_key,
-            properties,
-            body,
-        } = message;
-        let publish = channel.basic_publish(
-            exchange.clone(),
-            routing_key.clone(),
-            mandatory,
-            body,
-            properties.clone(),
-        );
-        sent.push(match timeout_at(deadline, publish).await {
-            Ok(Ok(confirm)) => Ok(confirm),
-            Ok(Err(error)) => {
-                let certain = was_not_sent(&error);
-                let trouble = broken.insert(Trouble::connection(error)).clone();
-                Err(if certain {
-                    Verdict::Failed(trouble)
-                } else {
-                    Verdict::Unknown(trouble)
-                })
-            }
-            Err(_) => Err(Verdict::Unknown(broken.insert(Trouble::late()).clone())),
-        });
+        Err(_) => Err(Verdict::Unknown(broken.insert(Trouble::late()).clone())),
     }
-    let mut verdicts = Vec::with_capacity(sent.len());
-    let mut returned = Vec::new();
-    for confirm in sent {
-        let confirm = match confirm {
-            Ok(confirm) => confirm,
-            Err(verdict) => {
-                verdicts.push(verdict);
-                continue;
-            }
-        };
-        verdicts.push(match timeout_at(deadline, confirm).await {
-            Ok(Ok(Confirmation::Ack(back))) => {
-                returned.extend(back);
-                Verdict::Confirmed
-            }
-            // One of the queues refused; others may have it.
-            Ok(Ok(Confirmation::Nack(back))) => {
-                returned.extend(back);
-                Verdict::Unknown(Trouble::new(ErrorKind::Unavailable, "a queue refused it"))
-            }
-            Ok(Ok(Confirmation::NotRequested)) => Verdict::Unknown(Trouble::new(
-                ErrorKind::Backend,
-                "the channel has no confirms",
-            )),
-            Ok(Err(error)) => Verdict::Unknown(broken.insert(Trouble::connection(error)).clone()),
-            Err(_) => Verdict::Unknown(broken.insert(Trouble::late()).clone()),
-        });
+}
+
+async fn confirmed(
+    sent: Result<PublisherConfirm, Verdict>,
+    deadline: Instant,
+    returned: &mut Vec<BasicReturnMessage>,
+    broken: &mut Option<Trouble>,
+) -> Verdict {
+    let confirm = match sent {
+        Ok(confirm) => confirm,
+        Err(verdict) => return verdict,
+    };
+    match timeout_at(deadline, confirm).await {
+        Ok(Ok(Confirmation::Ack(back))) => {
+            returned.extend(back);
+            Verdict::Confirmed
+        }
+        // One of the queues refused; others may have it.
+        Ok(Ok(Confirmation::Nack(back))) => {
+            returned.extend(back);
+            Verdict::Unknown(Trouble::new(ErrorKind::Unavailable, "a queue refused it"))
+        }
+        Ok(Ok(Confirmation::NotRequested)) => Verdict::Unknown(Trouble::new(
+            ErrorKind::Backend,
+            "the channel has no confirms",
+        )),
+        Ok(Err(error)) => Verdict::Unknown(broken.insert(Trouble::connection(error)).clone()),
+        Err(_) => Verdict::Unknown(broken.insert(Trouble::late()).clone()),
     }
-    for message in &returned {
-        mark_returned(message, window, &mut verdicts);
-    }
-    verdicts
 }
 
 /// The client attaches a returned message to whichever confirm it completes first, which need not be its own.
-fn mark_returned(returned: &BasicReturnMessage, window: &[Outgoing], verdicts: &mut [Verdict]) {
-    let same = |sent: &Outgoing| {
-        sent.exchange == returned.exchange
-            && sent.routing_key == returned.routing_key
-            && sent.properties.message_id() == returned.properties.message_id()
-    };
-    let each = window.iter().zip(verdicts.iter_mut());
-    match each
-        .into_iter()
-        .find(|(sent, verdict)| same(sent) && !matches!(verdict, Verdict::Unrouted))
-    {
-        Some((_, verdict)) => *verdict = Verdict::Unrouted,
-        None => {
-            tracing::error!(exchange = %returned.exchange, "a message came back that was not sent here");
+fn mark_returned(returned: &[BasicReturnMessage], outgoing: &[Outgoing], verdicts: &mut [Verdict]) {
+    let mut sent: HashMap<_, VecDeque<usize>> = HashMap::new();
+    for (at, message) in outgoing.iter().enumerate() {
+        let id = message.properties.message_id();
+        let same = sent.entry((&message.exchange, &message.routing_key, id));
+        same.or_default().push_back(at);
+    }
+    for message in returned {
+        let id = message.properties.message_id();
+        let same = sent.get_mut(&(&message.exchange, &message.routing_key, id));
+        match same.and_then(VecDeque::pop_front) {
+            Some(at) => verdicts[at] = Verdict::Unrouted,
+            None => {
+                tracing::error!(exchange = %message.exchange, "a message came back that was not sent here");
+            }
         }
     }
 }
@@ -380,17 +490,6 @@ fn was_not_sent(error: &lapin::Error) -> bool {
             | lapin::ErrorKind::InvalidChannelState(..)
             | lapin::ErrorKind::InvalidConnectionState(_)
     )
-}
-
-fn to_topic(message: &Message) -> Result<Outgoing, Error> {
-    let (properties, body) = encode(&message.event)?;
-    Ok(Outgoing {
-        exchange: exchange(&message.topic),
-        // For who binds queues of their own; ours take everything.
-        routing_key: ShortString::try_new(message.event.event_type()).unwrap_or_default(),
-        properties,
-        body,
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -429,9 +528,8 @@ mod tests {
     fn a_returned_message_is_found_by_what_it_is() {
         let window = [outgoing("a"), outgoing("b"), outgoing("b"), outgoing("c")];
         let mut verdicts = vec![Verdict::Confirmed; 4];
-        for id in ["b", "b", "unknown"] {
-            mark_returned(&returned(id), &window, &mut verdicts);
-        }
+        let returned = ["b", "b", "unknown"].map(returned);
+        mark_returned(&returned, &window, &mut verdicts);
         let unrouted: Vec<bool> = verdicts
             .iter()
             .map(|verdict| matches!(verdict, Verdict::Unrouted))
