@@ -20,6 +20,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::backend::Receipt;
@@ -48,7 +49,7 @@ pub(crate) struct HandedOut<T> {
     pub(crate) receipt: Receipt,
     pub(crate) attempt: u32,
     /// When the message was first handed out, in this process.
-    pub(crate) first_seen: Instant,
+    pub(crate) first_seen: DateTime<Utc>,
     pub(crate) item: T,
 }
 
@@ -110,8 +111,8 @@ struct Slot<T, I> {
 #[derive(Clone, Copy, Debug, Default)]
 struct History {
     attempt: u32,
-    first_seen: Option<Instant>,
-    first_failed: Option<Instant>,
+    first_seen: Option<DateTime<Utc>>,
+    first_failed: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -263,7 +264,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
         self.ready.remove(&id);
         slot.state = State::Out;
         slot.history.attempt = slot.history.attempt.saturating_add(1);
-        let first_seen = *slot.history.first_seen.get_or_insert(now);
+        let first_seen = *slot.history.first_seen.get_or_insert_with(Utc::now);
         slot.fence = self.next_fence;
         self.next_fence += 1;
         self.out += 1;
@@ -295,7 +296,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
     }
 
     /// When an attempt at the message first failed, in this process; `None` when none has.
-    pub(crate) fn first_failed(&self, receipt: Receipt) -> Option<Instant> {
+    pub(crate) fn first_failed(&self, receipt: Receipt) -> Option<DateTime<Utc>> {
         self.slots.get(&receipt.id)?.history.first_failed
     }
 
@@ -430,7 +431,7 @@ impl<T: Clone, I: Clone + Eq + Hash> Lanes<T, I> {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        slot.history.first_failed.get_or_insert_with(Instant::now);
+        slot.history.first_failed.get_or_insert_with(Utc::now);
         slot.not_before = at;
         slot.state = State::Queued;
         if slot.leaving {

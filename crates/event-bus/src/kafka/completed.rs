@@ -138,11 +138,15 @@ impl Completed {
 fn write(bytes: &mut Vec<u8>, number: i64) {
     // Offsets and lengths are never negative.
     let mut left = number.unsigned_abs();
-    while left >= 0x80 {
-        bytes.push((left & 0x7f) as u8 | 0x80);
+    loop {
+        let [group, ..] = (left & 0x7f).to_le_bytes();
         left >>= 7;
+        if left == 0 {
+            bytes.push(group);
+            return;
+        }
+        bytes.push(group | 0x80);
     }
-    bytes.push(left as u8);
 }
 
 fn read(bytes: &mut &[u8]) -> Option<i64> {

@@ -14,6 +14,9 @@ use crate::settings::Settings;
 
 const DEFAULT_PORT: u16 = 9092;
 
+/// What a record and its batch add to a message: with it the default is just below what brokers take by default.
+const ROOM: usize = 48_000;
+
 /// Where the brokers are, and how this process uses them.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
@@ -36,6 +39,8 @@ pub(super) struct Config {
     pub(super) commit_interval: Duration,
     /// Records fetched ahead and held in lanes, so that a key that waits does not hold up the others.
     pub(super) lookahead: usize,
+    /// The heaviest message that is published, in bytes.
+    pub(super) max_message: usize,
     /// How long the text beside a committed offset may be.
     pub(super) commit_metadata: usize,
     linger: Duration,
@@ -83,6 +88,7 @@ impl Config {
             drain: settings.duration("drain", Duration::from_secs(10))?,
             commit_interval: settings.duration("commit_interval", Duration::from_millis(500))?,
             lookahead: settings.number("lookahead", 1000_usize)?.max(1),
+            max_message: settings.number("max_message", 1_000_000_usize)?,
             commit_metadata: settings.number("commit_metadata", 4096_usize)?,
             linger: settings.duration("linger", Duration::from_millis(2))?,
             security,
@@ -137,6 +143,7 @@ impl Config {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", self.linger.as_millis().to_string())
             .set("queue.buffering.max.kbytes", "131072")
+            .set("message.max.bytes", (self.max_message + ROOM).to_string())
             .set(
                 "message.timeout.ms",
                 self.publish_timeout.as_millis().max(1).to_string(),

@@ -33,6 +33,9 @@ const OFFSET: &str = "commerce-dead-letter-offset";
 const FIRST_FAILED: &str = "commerce-dead-letter-first-failed";
 const TIME: &str = "commerce-dead-letter-time";
 
+/// Bytes of a reason that are kept: with all of them a letter must not be larger than the brokers take.
+const LONGEST_REASON: usize = 2048;
+
 /// Letters redriven in one go.
 const AT_ONCE: usize = 500;
 
@@ -322,7 +325,9 @@ fn as_letter(
     now: DateTime<Utc>,
 ) -> Record {
     let mut reasons: Vec<String> = record.headers_of(REASON).map(Cow::into_owned).collect();
-    add_reason(&mut reasons, end.reason);
+    let mut reason = end.reason;
+    reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+    add_reason(&mut reasons, reason);
     // Of an earlier life, where there was one.
     let first_failed_at = time(record, FIRST_FAILED).or(end.first_failed_at);
     let mut letter = record
@@ -447,6 +452,14 @@ mod tests {
                 ("null".to_owned(), Bytes::new())
             ]
         );
+    }
+
+    #[test]
+    fn a_long_reason_is_cut() {
+        let (topic, name) = names();
+        let end = end(&"é".repeat(5_000), None);
+        let kept = as_letter(&topic, &name, &strange_record(), end, Utc::now());
+        assert_eq!(letter(&topic, &name, &kept).reason(), "é".repeat(1024));
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Shelf {
     }
 
     /// Which partitions are to be paused and which resumed; what is asked for counts as done.
-    pub(super) fn to_change(&mut self) -> (Vec<Place>, Vec<Place>) {
+    pub(super) fn take_changes(&mut self) -> (Vec<Place>, Vec<Place>) {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (place, shelved) in &mut self.partitions {
             let (records, bytes) = quota(place.0);
@@ -370,16 +370,16 @@ mod tests {
         shelf.assigned(place, None, -READING);
         assert!(!shelf.receive(place, Record::of(&message()), 0));
         for offset in 0..100 {
-            assert_eq!(shelf.to_change(), (vec![], vec![]));
+            assert_eq!(shelf.take_changes(), (vec![], vec![]));
             shelf.receive(place, delayed(offset, 10_000, 0), 0);
         }
-        assert_eq!(shelf.to_change(), (vec![place], vec![]));
+        assert_eq!(shelf.take_changes(), (vec![place], vec![]));
         let taken = shelf.take(10_000);
-        assert_eq!(shelf.to_change(), (vec![], vec![]), "still in hand");
+        assert_eq!(shelf.take_changes(), (vec![], vec![]), "still in hand");
         for waiting in &taken[..50] {
             shelf.settle(waiting);
         }
-        assert_eq!(shelf.to_change(), (vec![], vec![place]));
+        assert_eq!(shelf.take_changes(), (vec![], vec![place]));
         // What was in hand when its partition went is not put back.
         shelf.revoked(&BTreeSet::from([place]));
         for waiting in taken.into_iter().skip(50) {

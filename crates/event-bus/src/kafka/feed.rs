@@ -6,7 +6,6 @@ use async_trait::async_trait;
 
 use super::member::Member;
 use super::settle::KafkaSettler;
-use super::wall_time;
 use crate::backend::{Feed, Incoming, Settler};
 use crate::error::Error;
 
@@ -29,9 +28,9 @@ impl Feed for KafkaFeed {
             held.record.position(),
             handed_out.receipt,
         );
-        // At the first attempt it is now.
-        let first_seen_at = (handed_out.attempt > 1).then(|| wall_time(handed_out.first_seen));
-        Ok(Some(incoming.with_first_seen_at(first_seen_at)))
+        Ok(Some(
+            incoming.with_first_seen_at(Some(handed_out.first_seen)),
+        ))
     }
 
     fn settler(&self) -> Arc<dyn Settler> {

@@ -44,8 +44,8 @@
 //! process killed in between means a repetition. One key's messages arrive in the order of their due times; what fell due while
 //! nobody worked it off, about in that order.
 //!
-//! Every bus that has published with a delay works them off, and every bus that subscribes, within half a minute of the
-//! first delayed message in the cluster; they share the group `commerce-event-bus_delayed`. *While no such process runs,
+//! Every bus that has published with a delay works them off, and every bus that subscribes: after five seconds, so that
+//! processes that come and go do not disturb, or within half a minute of the first delayed message in the cluster. They share the group `commerce-event-bus_delayed`. *While no such process runs,
 //! nothing is delivered and nothing is lost*: the topics keep what they have without limit, and what fell due meanwhile is
 //! delivered when one runs again. Per partition at most 4000 records (8 MiB) of the last four seconds are held; more of
 //! them at once come late, not early. What was handed over is deleted from the topics every 30 seconds. The backlog counts
@@ -65,6 +65,7 @@
 //! | `commit_interval` | 500ms | how much may come again after a crash |
 //! | `commit_metadata` | 4096 | bytes of metadata beside a commit: at most the broker's `offset.metadata.max.bytes`; 0 keeps none |
 //! | `lookahead` | 1000 | records held in lanes. A key that waits holds its later records; when all are of waiting keys, the member is full |
+//! | `max_message` | 1000000 | bytes of the heaviest message; more needs the topics' `max.message.bytes` raised as well |
 //! | `linger` | 2ms | how long the producer collects a batch |
 //! | `protocol` | classic | `consumer`: the group protocol of Kafka 4 (KIP-848); rebalances are the broker's, and so are sessions: the lease is not used |
 //! | `instance` | | a name for this process that stays over restarts (`group.instance.id`): an absence shorter than the session moves no partition. Further members of one group in one process add `-2`, `-3` |
@@ -118,7 +119,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::Utc;
 use tokio::time::{Instant, timeout_at};
 
 use self::config::Config;
@@ -241,6 +242,7 @@ impl Backend for Kafka {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            max_message_bytes: self.config.max_message,
             ..Capabilities::none()
         }
     }
@@ -431,12 +433,6 @@ impl fmt::Debug for Kafka {
 
 fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, operation, "the bus is closed")
-}
-
-/// The wall's time of a moment that the clock of waiting has told.
-fn wall_time(moment: Instant) -> DateTime<Utc> {
-    let ago = TimeDelta::from_std(moment.elapsed()).unwrap_or_default();
-    Utc::now() - ago
 }
 
 /// The brokers cannot be reached, or do not do it now.

@@ -55,7 +55,10 @@ impl Publisher {
         for message in &messages {
             let record = Record::of(message);
             let topic = message.topic.as_str();
-            let mut ready = self.topics.ensure(OPERATION, topic, Keeps::Events).await;
+            let mut ready = self.small_enough(message);
+            if ready.is_ok() {
+                ready = self.topics.ensure(OPERATION, topic, Keeps::Events).await;
+            }
             let now = Utc::now();
             let sent = match delayed::due(message, now) {
                 None => (topic, record),
@@ -93,6 +96,17 @@ impl Publisher {
             }));
         }
         results
+    }
+
+    fn small_enough(&self, message: &Message) -> Result<(), Error> {
+        let (size, most) = (message.size(), self.config.max_message);
+        if size <= most {
+            return Ok(());
+        }
+        let problem = format!(
+            "the message has {size} bytes, and max_message is {most}; raise it together with the topic's max.message.bytes"
+        );
+        Err(Error::new(ErrorKind::Message, "publish", problem))
     }
 
     /// Publishes records to one topic and succeeds when every one is confirmed.

@@ -38,6 +38,8 @@ const OPERATION: &str = "delay";
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 /// How often records that were handed over are deleted.
 const BETWEEN_DELETIONS: Duration = Duration::from_secs(30);
+/// A bus that only subscribes, and ends soon, is not worth a rebalance.
+const BEFORE_THE_FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How often a bus that only subscribes looks whether anything is delayed at all.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 
@@ -79,13 +81,12 @@ impl Scheduler {
             .map(|level| self.topics.ensure(OPERATION, level.topic, Keeps::Delayed));
         try_join_all(levels).await?;
         let departure = Arc::new(Departure::new());
-        let shelf = Arc::default();
         let worker = Worker {
             config: self.config.clone(),
             topics: Arc::clone(&self.topics),
             publisher: Arc::clone(&self.publisher),
             departure: Arc::clone(&departure),
-            shelf,
+            shelf: Arc::default(),
         };
         std::thread::Builder::new()
             .name("kafka-scheduler".to_owned())
@@ -105,6 +106,7 @@ impl Scheduler {
         }
         let this = Arc::downgrade(self);
         tokio::spawn(async move {
+            sleep(BEFORE_THE_FIRST_LOOK).await;
             while let Some(scheduler) = this.upgrade() {
                 if !matches!(*scheduler.state.lock().await, State::Idle) {
                     return;
@@ -159,9 +161,9 @@ fn now() -> i64 {
     Utc::now().timestamp_millis()
 }
 
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+fn lock(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
     // Nothing panics between two changes that belong together.
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Worker {
@@ -174,7 +176,7 @@ impl Worker {
         match runtime {
             Ok(runtime) => runtime.block_on(self.work_on()),
             Err(error) => {
-                tracing::error!(%error, "no runtime for the scheduler of delayed messages")
+                tracing::error!(%error, "no runtime for the scheduler of delayed messages");
             }
         }
     }
@@ -265,13 +267,13 @@ impl Worker {
         let results = self.publisher.publish_each(OPERATION, on_their_way).await;
         let mut failed = None;
         for (waiting, result) in taken.into_iter().zip(results) {
-            let mut shelf = lock(&self.shelf);
+            let mut locked = lock(&self.shelf);
             match result {
-                Ok(()) => shelf.settle(&waiting),
+                Ok(()) => locked.settle(&waiting),
                 Err(error) => {
                     let again = now().saturating_add(1000);
                     tracing::debug!(%error, topic = %waiting.topic, "a delayed message is not handed over yet");
-                    shelf.put(waiting, again);
+                    locked.put(waiting, again);
                     failed = Some(error);
                 }
             }
@@ -308,7 +310,7 @@ impl Worker {
     }
 
     fn pause_and_resume(&self, client: &Client) {
-        let (pause, resume) = lock(&self.shelf).to_change();
+        let (pause, resume) = lock(&self.shelf).take_changes();
         for (changed, paused) in [(pause, true), (resume, false)] {
             if changed.is_empty() {
                 continue;
@@ -378,13 +380,13 @@ impl ConsumerContext for Callbacks {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let mut shelf = lock(&self.shelf);
+        let mut locked = lock(&self.shelf);
         for element in offsets.elements() {
             let failed = result.is_err() || element.error().is_err();
             if let Some(place) = place(element.topic(), element.partition())
                 && failed
             {
-                shelf.commit_failed(place);
+                locked.commit_failed(place);
             }
         }
     }
@@ -411,9 +413,9 @@ impl Callbacks {
                 tracing::warn!(%error, topic = level.topic, "delayed messages that were handed over may be so again");
                 BTreeMap::new()
             });
-            let mut shelf = lock(&self.shelf);
+            let mut locked = lock(&self.shelf);
             for partition in partitions {
-                shelf.assigned(
+                locked.assigned(
                     (level.topic, partition),
                     committed.remove(&partition),
                     now(),
@@ -439,9 +441,9 @@ impl Callbacks {
         let committed = offsets_of(offsets).and_then(|offsets| client.commit(&offsets, mode));
         if let Err(error) = committed {
             tracing::warn!(%error, "Kafka offsets of delayed messages not committed");
-            let mut shelf = lock(&self.shelf);
+            let mut locked = lock(&self.shelf);
             for (place, _) in commits {
-                shelf.commit_failed(place);
+                locked.commit_failed(place);
             }
         }
     }

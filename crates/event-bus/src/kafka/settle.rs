@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::dead_letter::{DeadLetters, End};
 use super::member::Member;
-use super::wall_time;
 use crate::backend::{Receipt, Settlement, Settler};
 use crate::error::{Error, ErrorKind};
 use crate::lanes::{Stale, after};
@@ -23,7 +22,7 @@ pub(super) struct KafkaSettler {
 impl Settler for KafkaSettler {
     async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<(), Error> {
         let member = &self.member;
-        let (item, attempt, first_failed) = member
+        let (item, attempt, first_failed_at) = member
             .desk
             .look(|lanes, _| {
                 let (item, attempt) = lanes.held(receipt)?;
@@ -38,7 +37,7 @@ impl Settler for KafkaSettler {
                 let end = End {
                     attempts: attempt,
                     reason,
-                    first_failed_at: first_failed.map(wall_time),
+                    first_failed_at,
                 };
                 self.dead_letters
                     .bury(&member.topic, &member.name, &item.record, end)

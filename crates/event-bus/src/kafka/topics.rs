@@ -11,7 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -354,7 +354,7 @@ impl Topics {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         blocking(operation, move || {
             let metadata = metadata_of(operation, &inspector, None, timeout)?;
-            let names = metadata.topics().iter().map(|topic| topic.name());
+            let names = metadata.topics().iter().map(MetadataTopic::name);
             Ok(event_topics(names))
         })
         .await

@@ -24,7 +24,7 @@ impl Feed for RabbitFeed {
         let held = &handed_out.item;
         // By this process or, with its trail, by another.
         let first_seen_at = held.first_seen_at.get_or_init(|| {
-            let here = self.member.time_of(handed_out.first_seen);
+            let here = handed_out.first_seen;
             held.trail
                 .first_seen_at
                 .map_or(here, |there| there.min(here))

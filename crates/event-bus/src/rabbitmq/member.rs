@@ -5,12 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use lapin::{Acker, BasicProperties};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::envelope::{decode, is_wanted};
 use super::headers::text;
@@ -77,8 +76,6 @@ pub(super) struct Member {
     filter: Filter,
     /// Intakes that have not left.
     staying: AtomicUsize,
-    /// The same moment on two clocks.
-    joined: (Instant, DateTime<Utc>),
 }
 
 impl Member {
@@ -128,7 +125,6 @@ impl Member {
             desk: Desk::new(Lanes::new(order == Order::PerKey, bounds), ()),
             departure: Departure::new(),
             filter,
-            joined: (Instant::now(), Utc::now()),
         }
     }
 
@@ -239,14 +235,6 @@ impl Member {
             self.departure.done();
         }
     }
-
-    /// A moment on the clock of the world; the same moment is always the same time.
-    pub(super) fn time_of(&self, moment: Instant) -> DateTime<Utc> {
-        let (instant, time) = self.joined;
-        let later = TimeDelta::from_std(moment.saturating_duration_since(instant));
-        let earlier = TimeDelta::from_std(instant.saturating_duration_since(moment));
-        time + later.unwrap_or_default() - earlier.unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -285,17 +273,5 @@ mod tests {
         member.revoke(0);
         member.receive(1, delivery(LEAST_HELD_BYTES * 3), 2);
         assert!(!member.too_heavy_for(1), "one is always held");
-    }
-
-    #[test]
-    fn a_moment_is_always_the_same_time() {
-        let topic = TopicName::new("orders").unwrap();
-        let name = SubscriptionName::new("billing").unwrap();
-        let queues = Queues::of("subscribe", &topic, &name).unwrap();
-        let member = Member::new(Subscription::new(topic, name), queues, 1, 1);
-        let (instant, time) = member.joined;
-        assert_eq!(member.time_of(instant), time);
-        let later = instant + Duration::from_secs(3);
-        assert_eq!(member.time_of(later), time + TimeDelta::seconds(3));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
@@ -88,15 +89,14 @@ impl RabbitSettler {
             let (item, attempts) = lanes.held(receipt)?;
             Ok((item, attempts, lanes.first_failed(receipt)))
         })?;
-        let first_failed = first_failed.unwrap_or_else(Instant::now);
         let trail = Trail {
             attempts,
             first_seen_at: item.first_seen_at.get().copied(),
-            first_failed_at: Some(
-                item.trail
-                    .first_failed_at
-                    .unwrap_or_else(|| member.time_of(first_failed)),
-            ),
+            first_failed_at: item
+                .trail
+                .first_failed_at
+                .or(first_failed)
+                .or_else(|| Some(Utc::now())),
             reasons: item.trail.reasons.clone(),
         };
         Ok(Open {
