@@ -232,7 +232,7 @@ mod tests {
             let model: BTreeSet<i64> = offsets.into_iter().collect();
             for offset in -1..201 {
                 prop_assert_eq!(completed.contains(offset), model.contains(&offset));
-                let open = (offset..).find(|offset| !model.contains(offset)).unwrap();
+                let open = (offset..=201).find(|offset| !model.contains(offset)).unwrap();
                 prop_assert_eq!(completed.next_open(offset), open);
             }
             let count = model.iter().filter(|offset| (from..to).contains(*offset)).count();

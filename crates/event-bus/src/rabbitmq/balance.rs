@@ -67,23 +67,21 @@ async fn members(
 ) -> Result<usize, Error> {
     let failed = |error| unavailable("subscribe", "the members are not counted", error);
     let queue = &member.queues.members;
-    let present = match presence {
-        Some(present) => present,
-        None => {
-            let deadline = Instant::now() + WITHIN;
-            let channel = link.channel("subscribe", deadline).await?;
-            let arguments = table([("x-queue-type", long("quorum"))]);
-            let options = QueueDeclareOptions::durable();
-            let declared = channel.queue_declare(queue.clone(), options, arguments);
-            declared.await.map_err(failed)?;
-            let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
-            let consumer =
-                channel.basic_consume(queue.clone(), tag, options, FieldTable::default());
-            presence.insert(Presence {
-                _consumer: consumer.await.map_err(failed)?,
-                channel,
-            })
-        }
+    let present = if let Some(present) = presence {
+        present
+    } else {
+        let deadline = Instant::now() + WITHIN;
+        let channel = link.channel("subscribe", deadline).await?;
+        let arguments = table([("x-queue-type", long("quorum"))]);
+        let options = QueueDeclareOptions::durable();
+        let declared = channel.queue_declare(queue.clone(), options, arguments);
+        declared.await.map_err(failed)?;
+        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+        let consumer = channel.basic_consume(queue.clone(), tag, options, FieldTable::default());
+        presence.insert(Presence {
+            _consumer: consumer.await.map_err(failed)?,
+            channel,
+        })
     };
     let counted = look(&present.channel, queue).await.map_err(failed)?;
     // Deleted: made again with the next look.

@@ -414,17 +414,16 @@ pub(crate) fn letter(
         )
     };
     let rejected_at = said(TIME).and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
-    let rejected_at = match rejected_at {
-        Some(time) => time.to_utc(),
-        None => {
-            let (reason, time) = brokers_own(&headers);
-            add_reason(&mut trail.reasons, reason);
-            trail.attempts = trail
-                .attempts
-                .saturating_add(delivery_limit)
-                .saturating_add(1);
-            time
-        }
+    let rejected_at = if let Some(time) = rejected_at {
+        time.to_utc()
+    } else {
+        let (reason, time) = brokers_own(&headers);
+        add_reason(&mut trail.reasons, reason);
+        trail.attempts = trail
+            .attempts
+            .saturating_add(delivery_limit)
+            .saturating_add(1);
+        time
     };
     DeadLetter::new(
         topic.clone(),

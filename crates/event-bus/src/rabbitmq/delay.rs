@@ -101,7 +101,7 @@ pub(super) async fn declare(channel: &Channel) -> lapin::Result<()> {
             .checked_sub(1)
             .map_or_else(|| ShortString::from(DUE), level);
         declare_topic_exchange(channel, &here, FieldTable::default()).await?;
-        let lifetime = u64::from(1_u32 << digit) * STEP.as_millis() as u64;
+        let lifetime = u64::try_from((STEP * (1 << digit)).as_millis()).unwrap_or(u64::MAX);
         declare_queue(channel, &here, lifetime, &next).await?;
         let higher = "*.".repeat((DIGITS - 1 - digit) as usize);
         bind(channel, &here, &here, &format!("{higher}1.#")).await?;

@@ -34,7 +34,7 @@ async fn child_that_settles_most() {
         .unwrap();
     let mut kept = Vec::new();
     for delivery in receive_all(&mut subscriber, 100).await {
-        if number(&delivery) % 10 == 0 {
+        if number(&delivery).is_multiple_of(10) {
             kept.push(delivery);
         } else {
             delivery.ack().await.unwrap();
