@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+pub mod backends;
 mod backlog;
 mod bus;
 mod capabilities;

@@ -10,9 +10,6 @@ mod later;
 mod messages;
 #[path = "kafka/raw.rs"]
 mod raw;
-#[cfg(feature = "kafka-tls")]
-#[path = "kafka/secured.rs"]
-mod secured;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,7 +40,6 @@ async fn round_trip(bus: &EventBus) {
     bus.close(PATIENCE).await.unwrap();
 }
 
-#[ignore = "needs a broker with TLS and SASL, named by KAFKA_SECURED"]
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_over_tls() {
     let Secured {
@@ -93,7 +92,6 @@ impl TokenSource for Unsigned {
     }
 }
 
-#[ignore = "needs a broker with TLS and SASL, named by KAFKA_SECURED"]
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_over_tls() {
     let secured = secured();
