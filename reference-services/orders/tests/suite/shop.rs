@@ -1,11 +1,11 @@
 //! A shop with the orders service, for one test.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use commerce_contracts::{CloudEvent, Event};
 use commerce_event_bus::{
-    Backlog, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+    Backlog, ErrorKind, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
 };
 use commerce_host::testing::{self, Scratch, Tokens};
 use commerce_host::{Host, Running};
@@ -173,10 +173,21 @@ impl Shop {
 
     /// Publishes this very event, perhaps again.
     pub(crate) async fn repeat(&self, topic: &TopicName, event: &CloudEvent) {
-        self.bus()
-            .publish(Message::new(topic.clone(), event.clone()))
-            .await
-            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let message = Message::new(topic.clone(), event.clone());
+            match self.bus().publish(message).await {
+                Ok(_) => return,
+                // RabbitMQ's queue can be looked at a moment before it is bound.
+                Err(refused)
+                    if refused.error().kind() == ErrorKind::NoSubscription
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(refused) => panic!("{refused}"),
+            }
+        }
     }
 
     /// How many outcomes of payments orders has put aside.
