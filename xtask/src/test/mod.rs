@@ -146,7 +146,10 @@ fn run_suites(
 /// The suites a filter means, and the filter for single tests if it means none.
 fn choose(filter: Option<&str>) -> (Vec<&'static Suite>, Option<&str>) {
     let Some(filter) = filter else {
-        return (SUITES.iter().collect(), None);
+        return (
+            SUITES.iter().filter(|suite| !suite.on_demand).collect(),
+            None,
+        );
     };
     let chosen: Vec<_> = SUITES
         .iter()
@@ -204,7 +207,9 @@ mod tests {
 
     #[test]
     fn a_filter_means_suites_or_else_tests() {
-        assert_eq!(choose(None).0.len(), SUITES.len());
+        let all: Vec<_> = choose(None).0.iter().map(|suite| suite.name).collect();
+        assert!(all.contains(&"workspace") && !all.contains(&"kafka-cluster"));
+        assert_eq!(choose(Some("kafka-cluster")).0.len(), 1);
         let (suites, tests) = choose(Some("demo-kafka"));
         assert!(
             suites.len() >= 2
