@@ -55,7 +55,8 @@ pub(super) async fn keys_keep_their_order(stage: &Stage<'_>) -> Result<(), Failu
 }
 
 pub(super) async fn a_key_waits_for_its_retry(stage: &Stage<'_>) -> Result<(), Failure> {
-    const AFTER: Duration = Duration::from_millis(400);
+    // Time enough for the other key, on a slow disk as well.
+    const AFTER: Duration = Duration::from_secs(3);
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
     stage.publish(Some("a"), 0..3).await?;
     let delivery = stage.receive(&mut subscriber).await?;
