@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use serde::de::DeserializeOwned;
 
@@ -11,15 +12,13 @@ use crate::private::keep_files_private;
 use crate::resources::Resources;
 use crate::service::Service;
 use crate::settings::{Configuration, Mistake, Settings};
-use crate::shutdown::{self, Drained};
+use crate::shutdown::{Drained, shutdown_on_signal};
 use crate::telemetry;
 
 /// The settings are wrong; nothing was started.
 const MISTAKEN: u8 = 2;
 /// The drain did not end before its deadline.
 const TIMED_OUT: u8 = 3;
-/// Ended by a second Ctrl-C, as a shell reports a process that SIGINT has ended.
-const INTERRUPTED: i32 = 130;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -108,21 +107,9 @@ async fn run<C, F>(name: &str, settings: Settings, config: C, service: F) -> any
 where
     F: AsyncFnOnce(C, &Resources) -> anyhow::Result<Service>,
 {
+    let stop = shutdown_on_signal().context("cannot wait for signals")?;
     let _telemetry = telemetry::init(name, &settings)?;
     let resources = Resources::connect(settings).await?;
-    exit_on_second_signal();
     let service = service(config, &resources).await?;
-    Host::new(resources).mount(service).serve().await
-}
-
-/// The first signal drains, the second ends the process at once, whatever it does.
-pub fn exit_on_second_signal() {
-    tokio::spawn(async {
-        for _ in 0..2 {
-            if shutdown::signal().await.is_err() {
-                return;
-            }
-        }
-        std::process::exit(INTERRUPTED);
-    });
+    Host::new(resources).mount(service).serve(&stop).await
 }

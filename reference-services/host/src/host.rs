@@ -21,7 +21,7 @@ use crate::health::{Check, Health, Phase};
 use crate::resources::Resources;
 use crate::server::{self, Routes};
 use crate::service::Service;
-use crate::shutdown::{self, Drained, Shutdown};
+use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::sampling;
 use crate::unheard::unheard;
 
@@ -169,10 +169,10 @@ impl Host {
         })
     }
 
-    /// Starts, serves until SIGINT or SIGTERM, and drains.
-    pub async fn serve(self) -> anyhow::Result<Drained> {
+    /// Starts, serves until the end is asked for, and drains.
+    pub async fn serve(self, stop: &Shutdown) -> anyhow::Result<Drained> {
         let running = self.start().await?;
-        running.until_stop().await?;
+        running.until_stop(stop).await;
         Ok(running.shutdown().await)
     }
 }
@@ -188,14 +188,14 @@ impl Running {
         self.resources.public_url.as_str().trim_end_matches('/')
     }
 
-    /// Waits until SIGINT or SIGTERM, or a task of the process, asks for the end.
-    pub async fn until_stop(&self) -> anyhow::Result<()> {
+    /// Waits until `stop`, such as [`shutdown_on_signal`](crate::shutdown_on_signal) makes, or a task of the process asks
+    /// for the end.
+    pub async fn until_stop(&self, stop: &Shutdown) {
         tokio::select! {
-            signal = shutdown::signal() => signal.context("cannot wait for signals")?,
+            () = stop.requested() => {}
             () = self.resources.shutdown.requested() => {}
         }
         tracing::info!("draining; a second Ctrl-C ends at once");
-        Ok(())
     }
 
     /// What the services share.

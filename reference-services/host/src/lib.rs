@@ -46,7 +46,7 @@ pub mod testing;
 mod unheard;
 
 pub use crate::consumers::Handle;
-pub use crate::entry::{exit_on_second_signal, main, main_checked};
+pub use crate::entry::{main, main_checked};
 pub use crate::host::{Host, Running};
 pub use crate::http::context::{REQUEST_ID, RequestContext, TRANSACTION_ID};
 pub use crate::http::json::Json;
@@ -57,6 +57,6 @@ pub use crate::private::keep_files_private;
 pub use crate::resources::{Resources, local_url};
 pub use crate::service::Service;
 pub use crate::settings::Settings;
-pub use crate::shutdown::{Drained, Shutdown};
+pub use crate::shutdown::{Drained, Shutdown, shutdown_on_signal};
 pub use crate::telemetry::metrics::Metrics;
 pub use crate::telemetry::{Telemetry, init as init_telemetry, propagation};

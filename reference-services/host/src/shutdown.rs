@@ -2,6 +2,9 @@
 
 use tokio_util::sync::CancellationToken;
 
+/// Ended by a second Ctrl-C, as a shell reports a process that SIGINT has ended.
+const INTERRUPTED: i32 = 130;
+
 /// Tells every task of a process that it is time to finish; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(CancellationToken);
@@ -40,19 +43,66 @@ pub enum Drained {
     },
 }
 
-/// Waits for the first SIGINT or SIGTERM.
-pub(crate) async fn signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
+/// The first SIGINT or SIGTERM from now on asks for the shutdown that is returned; the second ends the process at once,
+/// with exit code 130, whatever it does.
+///
+/// Call it once, before anything starts: what comes while a process starts is kept and drains it once it has started.
+///
+/// # Errors
+///
+/// When the process cannot listen to signals.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+pub fn shutdown_on_signal() -> std::io::Result<Shutdown> {
+    let shutdown = Shutdown::new();
+    let asked = shutdown.clone();
+    let mut signals = Signals::listen()?;
+    tokio::spawn(async move {
+        signals.next().await;
+        asked.request();
+        signals.next().await;
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(shutdown)
+}
+
+/// SIGINT and SIGTERM from one moment on: a signal that comes while nobody waits is not lost.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        Ok(())
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }

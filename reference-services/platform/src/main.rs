@@ -82,15 +82,15 @@ async fn serve(options: ServeOptions) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let outcome = async {
+        let stop = commerce_host::shutdown_on_signal()?;
         let _telemetry = commerce_host::init_telemetry("platform", &assembly.settings)?;
-        commerce_host::exit_on_second_signal();
         let platform = Box::pin(assembly.start(Surroundings::default())).await?;
         println!(
             "the platform is at {}, its documentation at {}/docs/",
             platform.services.url(),
             platform.services.url()
         );
-        platform.services.until_stop().await?;
+        platform.services.until_stop(&stop).await;
         anyhow::Ok(platform.shutdown().await)
     };
     match outcome.await {

@@ -20,6 +20,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::process::kill_descendants;
 pub(crate) use self::site::Site;
 pub(crate) use self::state::{Urls, lock};
 pub(crate) use self::up::{Availability, up};

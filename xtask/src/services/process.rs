@@ -281,6 +281,14 @@ fn running() -> impl Iterator<Item = (u32, Stat)> {
     })
 }
 
+/// Ends what a process has started, by force, and leaves the process itself.
+pub(crate) fn kill_descendants(pid: u32) -> Result<()> {
+    for (pid, _) in descendants(pid) {
+        send(Signal::Kill, &pid.to_string())?;
+    }
+    Ok(())
+}
+
 /// Children, their children and so on, each with its identity.
 fn descendants(pid: u32) -> Vec<(u32, String)> {
     let processes: Vec<(u32, u32)> = running().map(|(pid, stat)| (pid, stat.parent)).collect();

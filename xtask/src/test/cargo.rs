@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
@@ -14,11 +16,13 @@ use serde_json::Value;
 use super::libtest::{Section, Transcript};
 use super::tally::{Row, Tally};
 use crate::progress::{Board, Mark, Task};
-use crate::services::Urls;
+use crate::services::{Urls, kill_descendants};
 use crate::workspace::Workspace;
 
 pub(super) const SHAPE: [&str; 3] = ["test", "--workspace", "--all-features"];
 const PLATFORM: &str = "commerce-platform";
+/// Longer than anything is silent that does not hang: libtest names a test after a minute, and compile-fail tests build.
+const SILENCE: Duration = Duration::from_mins(8);
 
 /// What was built.
 #[derive(Debug)]
@@ -107,8 +111,13 @@ pub(super) fn run(
         File::create(&file).with_context(|| format!("{} cannot be written", file.display()))?;
     let mut transcript = Transcript::default();
     let mut errors = Vec::new();
+    let (alive, silence) = mpsc::channel();
+    let cargo = child.id();
+    thread::spawn(move || end_what_hangs(&silence, cargo));
     for line in BufReader::new(reader).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
+        // Nobody listens any more once a process could not be ended.
+        let _ = alive.send(());
         writeln!(log, "{line}")?;
         if line.starts_with("error: could not") || line.starts_with("error[") {
             errors.push(line.clone());
@@ -162,6 +171,22 @@ pub(super) fn run(
         &format!("everything they printed is in {}", file.display()),
     );
     Ok(())
+}
+
+/// One test that hangs must not cost the results of all others: its binary is ended, which counts as a failure, and cargo
+/// goes on with the next one.
+fn end_what_hangs(silence: &Receiver<()>, cargo: u32) {
+    loop {
+        match silence.recv_timeout(SILENCE) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                if kill_descendants(cargo).is_err() {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 fn announce(task: &Task, package: &str, section: &Section) {

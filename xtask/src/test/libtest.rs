@@ -21,6 +21,8 @@ pub(super) struct Section {
     ended: bool,
     current: Option<String>,
     skips: BTreeSet<String>,
+    /// Tests that had run for a minute.
+    slow: Vec<String>,
     failure: Option<Vec<String>>,
 }
 
@@ -54,8 +56,12 @@ impl Transcript {
     pub(super) fn finish(mut self) -> Vec<Section> {
         for section in self.sections.iter_mut().filter(|section| !section.ended) {
             section.failed += 1;
+            let slow = match &section.slow[..] {
+                [] => String::new(),
+                slow => format!("; long under way: {}", slow.join(", ")),
+            };
             section.complaints.push(format!(
-                "{} ended without a result: it crashed or was killed",
+                "{} ended without a result: it crashed, or hung and was ended{slow}",
                 section.title
             ));
         }
@@ -94,6 +100,7 @@ impl Section {
             ended: false,
             current: None,
             skips: BTreeSet::new(),
+            slow: Vec::new(),
             failure: None,
         }
     }
@@ -125,6 +132,12 @@ impl Section {
                     lines.push(line.to_owned());
                 }
             }
+        }
+        if let Some((name, _)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.split_once(" has been running for over"))
+        {
+            self.slow.push(name.to_owned());
         }
         if let Some((name, outcome)) = line
             .strip_prefix("test ")
@@ -283,9 +296,11 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn a_binary_that_crashes_is_a_failure() {
         let sections = read(
-            "     Running tests/a.rs (target/debug/deps/a-1)\n\nrunning 2 tests\ntest x ... ok\n",
+            "     Running tests/a.rs (target/debug/deps/a-1)\n\nrunning 2 tests\ntest x ... ok\ntest y has been running for over 60 seconds\n",
         );
         assert_eq!((sections[0].passed, sections[0].failed), (0, 1));
+        let complaint = &sections[0].complaints[0];
+        assert!(complaint.ends_with("long under way: y"), "{complaint}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use commerce_host::{Drained, Host, Service};
+use commerce_host::{Drained, Host, Service, Shutdown};
 use reqwest::Client;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -289,9 +289,24 @@ async fn serve_ends_when_the_shutdown_is_requested() {
         .await
         .unwrap();
     let shutdown = resources.shutdown.clone();
-    let serving = tokio::spawn(Host::new(resources).mount(greeter()).serve());
+    let never = Shutdown::new();
+    let serving = async move { Host::new(resources).mount(greeter()).serve(&never).await };
+    let serving = tokio::spawn(serving);
     shutdown.request();
     assert_eq!(serving.await.unwrap().unwrap(), Drained::Clean);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_it_served_ends_it() {
+    let scratch = commerce_host::testing::Scratch::sqlite().unwrap();
+    let tokens = commerce_host::testing::Tokens::new().unwrap();
+    let resources = commerce_host::testing::resources(&scratch, "memory:", &tokens)
+        .await
+        .unwrap();
+    let stop = Shutdown::new();
+    stop.request();
+    let drained = Host::new(resources).mount(greeter()).serve(&stop).await;
+    assert_eq!(drained.unwrap(), Drained::Clean);
 }
 
 #[tokio::test]
