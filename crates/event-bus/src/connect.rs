@@ -11,36 +11,30 @@ use crate::token::TokenSource;
 
 const KNOWN: &str = "memory:, sqlite:PATH, kafka://HOST:PORT, amqp://USER:PASSWORD@HOST:PORT/VHOST";
 
-/// What a backend is connected with, beside its URL.
-#[derive(Default)]
-pub(crate) struct With {
-    pub(crate) tokens: Option<Arc<dyn TokenSource>>,
-}
-
 /// A connection in the making, where a URL is not enough.
 #[must_use = "nothing is connected before `connect`"]
 pub struct Connector {
     url: String,
-    with: With,
+    tokens: Option<Arc<dyn TokenSource>>,
 }
 
 impl Connector {
     pub(crate) fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            with: With::default(),
+            tokens: None,
         }
     }
 
     /// Authenticates with tokens of this source: for Kafka with `sasl=oauthbearer`. Others refuse it.
     pub fn tokens(mut self, source: Arc<dyn TokenSource>) -> Self {
-        self.with.tokens = Some(source);
+        self.tokens = Some(source);
         self
     }
 
     /// Connects.
     pub async fn connect(self) -> Result<EventBus, Error> {
-        connect(&self.url, self.with).await.map(EventBus::new)
+        connect(&self.url, self.tokens).await.map(EventBus::new)
     }
 }
 
@@ -52,7 +46,10 @@ impl fmt::Debug for Connector {
 }
 
 /// The URL itself never appears in an error: it may hold a password.
-pub(crate) async fn connect(url: &str, with: With) -> Result<Arc<dyn Backend>, Error> {
+pub(crate) async fn connect(
+    url: &str,
+    tokens: Option<Arc<dyn TokenSource>>,
+) -> Result<Arc<dyn Backend>, Error> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::new(
             ErrorKind::Config,
@@ -60,7 +57,7 @@ pub(crate) async fn connect(url: &str, with: With) -> Result<Arc<dyn Backend>, E
             format!("the bus URL has no scheme; it is one of {KNOWN}"),
         ));
     };
-    if with.tokens.is_some() && scheme != "kafka" {
+    if tokens.is_some() && scheme != "kafka" {
         let problem = format!("{scheme}: has no use for a source of tokens; Kafka alone has");
         return Err(Error::new(ErrorKind::Config, "connect", problem));
     }
@@ -73,9 +70,7 @@ pub(crate) async fn connect(url: &str, with: With) -> Result<Arc<dyn Backend>, E
         "sqlite" => Err(feature_off(scheme, "sqlite")),
 
         #[cfg(feature = "kafka")]
-        "kafka" => Ok(Arc::new(
-            crate::kafka::Kafka::connect(rest, with.tokens).await?,
-        )),
+        "kafka" => Ok(Arc::new(crate::kafka::Kafka::connect(rest, tokens).await?)),
         #[cfg(not(feature = "kafka"))]
         "kafka" => Err(feature_off(scheme, "kafka")),
 

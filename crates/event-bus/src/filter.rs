@@ -6,8 +6,8 @@ use commerce_contracts::CloudEvent;
 
 /// Which messages of a topic a subscription wants: all its conditions must hold. Without conditions, every message.
 ///
-/// A condition looks at one attribute of the event, an extension included, in its canonical text. The broker filters
-/// where it can; elsewhere messages are filtered before they are decoded. A message that is not wanted is settled for
+/// A condition looks at one attribute of the event, an extension included, in its canonical text. Backends
+/// filter as early as they can: on the attributes, before a message is decoded. A message that is not wanted is settled for
 /// the subscription without being delivered.
 ///
 /// ```

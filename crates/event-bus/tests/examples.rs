@@ -1,16 +1,16 @@
 //! The examples do what they say.
 
 #[path = "../examples/custom-backend.rs"]
-#[allow(dead_code, reason = "its main is not called here")]
+#[expect(dead_code, reason = "its main is not called here")]
 mod custom_backend;
 #[path = "../examples/publish.rs"]
-#[allow(dead_code, reason = "its main is not called here")]
+#[expect(dead_code, reason = "its main is not called here")]
 mod publish;
 #[path = "../examples/redrive.rs"]
-#[allow(dead_code, reason = "its main is not called here")]
+#[expect(dead_code, reason = "its main is not called here")]
 mod redrive;
 #[path = "../examples/subscribe.rs"]
-#[allow(dead_code, reason = "its main is not called here")]
+#[expect(dead_code, reason = "its main is not called here")]
 mod subscribe;
 
 fn text(out: Vec<u8>) -> String {

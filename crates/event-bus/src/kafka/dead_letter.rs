@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::completed::Completed;
 use super::config::Config;
 use super::frontier::Commit;
+use super::offsets::is_passing;
 use super::publish::Publisher;
 use super::record::{REDRIVEN_FOR, Record, position};
 use super::topics::{Keeps, Topics, blocking, dead_letter_topic};
@@ -306,11 +307,14 @@ fn read(
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) => return Err(error),
+            // The next leader is being found; what is there comes then.
+            Some(Err(error)) if !is_passing(&error) || std::time::Instant::now() >= give_up => {
+                return Err(error);
+            }
             None if std::time::Instant::now() >= give_up => {
                 return Err(KafkaError::NoMessageReceived);
             }
-            None => {}
+            Some(Err(_)) | None => {}
         }
     }
     Ok(records)

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::frontier::{Commit, Frontier};
+use super::offsets::Known;
 use super::record::Record;
-use super::topics::Known;
 use crate::message::Message;
 use crate::name::TopicName;
 

@@ -8,6 +8,7 @@ mod delayed;
 mod feed;
 mod frontier;
 mod member;
+mod offsets;
 mod publish;
 mod reader;
 mod record;

@@ -23,8 +23,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::config::Config;
 use super::context::{Link, log};
 use super::member::Member;
+use super::offsets::{Committed, committed_by, offsets_of};
 use super::record::Record;
-use super::topics::{Committed, committed_by, offsets_of};
 use super::{failed, unavailable};
 use crate::error::{Error, ErrorKind};
 

@@ -24,9 +24,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::config::Config;
 use super::context::{Link, log};
 use super::delayed::{LEVELS, Place, Shelf, Waiting, level_for, place};
+use super::offsets::{committed_by, offsets_of};
 use super::publish::Publisher;
 use super::record::Record;
-use super::topics::{Keeps, Topics, committed_by, offsets_of};
+use super::topics::{Keeps, Topics};
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Departure;
 
