@@ -34,6 +34,10 @@ impl Factory for Cluster {
         PATIENCE + Duration::from_secs(30)
     }
 
+    fn is_disturbed(&self) -> bool {
+        true
+    }
+
     fn watch(&self) -> Duration {
         Duration::from_secs(1)
     }

@@ -19,9 +19,6 @@ pub(super) struct Suite {
     pub(super) about: &'static str,
     /// Servers that must be up before it starts.
     pub(super) needs: &'static [Server],
-    /// Runs only when it is named. Of the cluster's suite: while a node is lost, what reads dead letters fails instead of
-    /// waiting for the next leader, so it does not pass yet.
-    pub(super) on_demand: bool,
     pub(super) work: Work,
 }
 
@@ -58,14 +55,12 @@ pub(super) const SUITES: &[Suite] = &[
         name: "workspace",
         about: "unit, integration and documentation tests of every crate and service",
         needs: &Server::ALL,
-        on_demand: false,
         work: Work::Workspace,
     },
     Suite {
         name: "kafka-cluster",
         about: "the delivery contract on Kafka with three nodes, losing one",
         needs: &[],
-        on_demand: true,
         work: Work::KafkaCluster,
     },
     demo(
@@ -86,7 +81,6 @@ pub(super) const SUITES: &[Suite] = &[
         name: "demo-sqlite-resume",
         about: "the demo on SQLite, killed in the middle and resumed",
         needs: &[],
-        on_demand: false,
         work: Work::Demo(DemoPlan {
             bus: Bus::Sqlite,
             store: Store::Sqlite,
@@ -135,7 +129,6 @@ const fn demo(
         name,
         about,
         needs: &[],
-        on_demand: false,
         work: Work::Demo(DemoPlan {
             bus,
             store,

@@ -85,6 +85,12 @@ pub trait Factory: Send + Sync {
         Duration::from_millis(300)
     }
 
+    /// Whether servers fail while the suite runs: a node is killed, say. What was settled may come again then, as the
+    /// contract allows, and the suite looks past it.
+    fn is_disturbed(&self) -> bool {
+        false
+    }
+
     /// Puts bytes that are no event on a topic, past the bus. `false` when the backend has no such way; the case about
     /// undecodable bytes is then not run, and says so.
     async fn put_bytes(&self, topic: &TopicName, bytes: Bytes) -> Result<bool, Failure> {

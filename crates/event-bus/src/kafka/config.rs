@@ -84,7 +84,7 @@ impl Config {
                 count,
             )?,
             publish_timeout: settings.duration("publish_timeout", Duration::from_secs(30))?,
-            request_timeout: settings.duration("request_timeout", Duration::from_secs(10))?,
+            request_timeout: settings.duration("request_timeout", Duration::from_secs(30))?,
             drain: settings.duration("drain", Duration::from_secs(10))?,
             commit_interval: settings.duration("commit_interval", Duration::from_millis(500))?,
             lookahead: settings.number("lookahead", 1000_usize)?.max(1),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -51,8 +51,8 @@ impl Topics {
             (0..partitions)
                 .map(|partition| {
                     // A leader that was just elected does not know it everywhere yet.
-                    patiently(timeout, || {
-                        inspector.fetch_watermarks(&topic, partition, timeout)
+                    patiently(timeout, |left| {
+                        inspector.fetch_watermarks(&topic, partition, left)
                     })
                     .map(|watermarks| (partition, watermarks))
                     .map_err(|error| {
@@ -63,6 +63,26 @@ impl Topics {
                 .collect()
         })
         .await
+    }
+
+    /// The same of a topic that exists, though a broker may not have heard of it yet.
+    async fn watermarks_of_known(
+        &self,
+        operation: &'static str,
+        topic: &str,
+    ) -> Result<Watermarks, Error> {
+        let give_up = Instant::now() + self.config.request_timeout;
+        loop {
+            let watermarks = self.watermarks(operation, topic).await?;
+            if !watermarks.is_empty() {
+                return Ok(watermarks);
+            }
+            if Instant::now() >= give_up {
+                let problem = format!("the brokers do not know topic {topic}");
+                return Err(Error::new(ErrorKind::Unavailable, operation, problem));
+            }
+            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        }
     }
 
     /// Where a group is, per partition that it has committed.
@@ -88,7 +108,7 @@ impl Topics {
     /// that has positions, or members, is left alone.
     pub(super) async fn pin(&self, group: &str, topic: &str, start: &Start) -> Result<(), Error> {
         const OPERATION: &str = "subscribe";
-        let watermarks = self.watermarks(OPERATION, topic).await?;
+        let watermarks = self.watermarks_of_known(OPERATION, topic).await?;
         let partitions = i32::try_from(watermarks.len()).unwrap_or(i32::MAX);
         let start = First::of(start, partitions)?;
         let (config, timeout) = (self.config.clone(), self.config.request_timeout);
@@ -128,7 +148,7 @@ impl Topics {
                     .add_partition_offset(&topic, partition, Offset::Offset(offset))
                     .map_err(failed)?;
             }
-            match patiently(timeout, || asking.commit(&first, CommitMode::Sync)) {
+            match patiently(timeout, |_| asking.commit(&first, CommitMode::Sync)) {
                 // Another member was first, and is in the group already: its positions count.
                 Err(error) if is_group_in_use(&error) => {
                     tracing::debug!(group, "the group has members; its positions are theirs");
@@ -155,7 +175,7 @@ impl Topics {
             let failed = |error| unavailable(operation, format!("nothing kept of {topic}"), error);
             let committing = config.consumer(&config.group(&group)).map_err(failed)?;
             let offsets = offsets_of([(topic.as_str(), partition, &commit)]).map_err(failed)?;
-            patiently(timeout, || committing.commit(&offsets, CommitMode::Sync)).map_err(failed)
+            patiently(timeout, |_| committing.commit(&offsets, CommitMode::Sync)).map_err(failed)
         })
         .await
     }
@@ -268,8 +288,8 @@ fn first_written(
     }
     let mut open: HashSet<i32> = positions.iter().map(|(partition, _)| *partition).collect();
     let mut oldest = None;
-    let give_up = std::time::Instant::now() + within;
-    while !open.is_empty() && std::time::Instant::now() < give_up {
+    let give_up = Instant::now() + within;
+    while !open.is_empty() && Instant::now() < give_up {
         match reader.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let record = Record::copy(&message);
@@ -298,8 +318,8 @@ pub(super) fn committed_by<C: ConsumerContext>(
     for partition in partitions {
         wanted.add_partition(topic, partition);
     }
-    let committed = patiently(timeout, || {
-        asking.committed_offsets(wanted.clone(), timeout)
+    let committed = patiently(timeout, |left| {
+        asking.committed_offsets(wanted.clone(), left)
     })?;
     // Values at once: the client hangs when it is dropped before a list that it gave out.
     Ok(committed
@@ -340,15 +360,16 @@ pub(super) fn offsets_of<'a>(
     Ok(offsets)
 }
 
-/// Asks, and asks again while a leader or a coordinator is being found or made.
+/// Asks, and asks again while a leader or a coordinator is being found or made; told is how much time is left.
 pub(super) fn patiently<T>(
     timeout: Duration,
-    ask: impl Fn() -> Result<T, KafkaError>,
+    ask: impl Fn(Duration) -> Result<T, KafkaError>,
 ) -> Result<T, KafkaError> {
-    let give_up = std::time::Instant::now() + timeout;
+    let give_up = Instant::now() + timeout;
     loop {
-        match ask() {
-            Err(error) if is_passing(&error) && std::time::Instant::now() < give_up => {
+        let left = give_up.saturating_duration_since(Instant::now());
+        match ask(left.max(BETWEEN_QUESTIONS)) {
+            Err(error) if is_passing(&error) && Instant::now() < give_up => {
                 std::thread::sleep(BETWEEN_QUESTIONS);
             }
             other => return other,
@@ -364,9 +385,12 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
             RDKafkaErrorCode::NotLeaderForPartition
                 | RDKafkaErrorCode::LeaderNotAvailable
                 | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
                 | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::BrokerDestroy
+                | RDKafkaErrorCode::DestroyBroker
                 | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
                 | RDKafkaErrorCode::NotCoordinator
                 | RDKafkaErrorCode::CoordinatorNotAvailable
                 | RDKafkaErrorCode::CoordinatorLoadInProgress

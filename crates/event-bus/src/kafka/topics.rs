@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
@@ -126,17 +126,19 @@ impl Topics {
                 NewTopic::new(topic, DELAYED_PARTITIONS, replication).set("retention.ms", "-1")
             }
         };
-        let timeout = Some(self.config.request_timeout);
-        let options = AdminOptions::new()
-            .request_timeout(timeout)
-            .operation_timeout(timeout);
-        let results = self
-            .admin
-            .create_topics([&new], &options)
-            .await
-            .map_err(|error| {
-                unavailable(operation, format!("topic {topic} could not be made"), error)
-            })?;
+        let give_up = Instant::now() + self.config.request_timeout;
+        let results = loop {
+            match self.admin.create_topics([&new], &self.options()).await {
+                Ok(results) => break results,
+                Err(error) if is_passing(&error) && Instant::now() < give_up => {
+                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                }
+                Err(error) => {
+                    let problem = format!("topic {topic} could not be made");
+                    return Err(unavailable(operation, problem, error));
+                }
+            }
+        };
         match results.into_iter().next() {
             Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
             Some(Err((_, code))) => {
@@ -151,7 +153,15 @@ impl Topics {
         }
     }
 
-    /// How many partitions a topic has; `None` when it does not exist, or not yet everywhere.
+    fn options(&self) -> AdminOptions {
+        // A broker that waits for a lost controller answers nothing; another one, asked in time, may.
+        let timeout = Some(self.config.request_timeout / 4);
+        AdminOptions::new()
+            .request_timeout(timeout)
+            .operation_timeout(timeout)
+    }
+
+    /// How many partitions a topic has, once each has a leader; `None` when it does not exist, or not yet everywhere.
     pub(super) async fn partitions(
         &self,
         operation: &'static str,
@@ -160,16 +170,11 @@ impl Topics {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         let topic = topic.to_owned();
         blocking(operation, move || {
-            let metadata = metadata_of(operation, &inspector, Some(&topic), timeout)?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic);
-            Ok(found.and_then(|found| {
-                let led = found
-                    .partitions()
-                    .iter()
-                    .all(|partition| partition.error().is_none() && partition.leader() >= 0);
-                let count = i32::try_from(found.partitions().len()).ok()?;
-                (found.error().is_none() && led && count > 0).then_some(count)
-            }))
+            ask(operation, &inspector, timeout, |left| {
+                let metadata = inspector.fetch_metadata(Some(&topic), left)?;
+                let found = metadata.topics().iter().find(|found| found.name() == topic);
+                found.map_or(Ok(None), partitions_of)
+            })
         })
         .await
     }
@@ -178,7 +183,9 @@ impl Topics {
     pub(super) async fn list(&self, operation: &'static str) -> Result<Vec<TopicName>, Error> {
         let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
         blocking(operation, move || {
-            let metadata = metadata_of(operation, &inspector, None, timeout)?;
+            let metadata = ask(operation, &inspector, timeout, |left| {
+                inspector.fetch_metadata(None, left)
+            })?;
             let names = metadata.topics().iter().map(MetadataTopic::name);
             Ok(event_topics(names))
         })
@@ -217,14 +224,10 @@ impl Topics {
         partition: i32,
         offset: i64,
     ) -> Result<(), KafkaError> {
-        let timeout = Some(self.config.request_timeout);
-        let options = AdminOptions::new()
-            .request_timeout(timeout)
-            .operation_timeout(timeout);
         let deletion = {
             let mut before = TopicPartitionList::new();
             before.add_partition_offset(topic, partition, Offset::Offset(offset))?;
-            self.admin.delete_records(&before, &options)
+            self.admin.delete_records(&before, &self.options())
         };
         for partition in deletion.await?.elements() {
             partition.error()?;
@@ -234,10 +237,15 @@ impl Topics {
 
     /// A round trip to a broker.
     pub(super) async fn check(&self, operation: &'static str) -> Result<(), Error> {
-        // The topic need not exist: an answer is an answer.
-        self.partitions(operation, "commerce-event-bus.check")
-            .await
-            .map(drop)
+        let (inspector, timeout) = (Arc::clone(&self.inspector), self.config.request_timeout);
+        blocking(operation, move || {
+            // The topic need not exist: an answer is an answer.
+            let topic = Some("commerce-event-bus.check");
+            ask(operation, &inspector, timeout, |left| {
+                inspector.fetch_metadata(topic, left).map(drop)
+            })
+        })
+        .await
     }
 }
 
@@ -280,19 +288,35 @@ fn event_topics<'a>(names: impl Iterator<Item = &'a str>) -> Vec<TopicName> {
     topics
 }
 
+/// How many partitions it has; `None` when there is no such topic. A partition that waits for its leader is an error that
+/// passes.
+fn partitions_of(topic: &MetadataTopic) -> Result<Option<i32>, KafkaError> {
+    let failed = |code| Err(KafkaError::MetadataFetch(code));
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
+        Some(code) => return failed(code),
+    }
+    let partitions = topic.partitions();
+    if partitions.iter().any(|partition| partition.leader() < 0) {
+        return failed(RDKafkaErrorCode::LeaderNotAvailable);
+    }
+    let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+    Ok((count > 0).then_some(count))
+}
+
 /// Asks the brokers; an error that says so when they turn this client away.
-fn metadata_of(
+fn ask<T>(
     operation: &'static str,
     inspector: &BaseConsumer<Context>,
-    topic: Option<&str>,
     timeout: Duration,
-) -> Result<Metadata, Error> {
+    question: impl Fn(Duration) -> Result<T, KafkaError>,
+) -> Result<T, Error> {
     serve(inspector);
-    let asked = patiently(timeout, || inspector.fetch_metadata(topic, timeout));
-    asked.map_err(|error| {
+    patiently(timeout, question).map_err(|error| {
         serve(inspector);
         match inspector.context().refused() {
-            None => unavailable(operation, "the brokers do not answer", error),
+            None => unavailable(operation, "the brokers do not answer as they should", error),
             Some(reason) => {
                 let problem = format!(
                     "the brokers turn this client away; look at user, password, tls and tls_ca: {reason}"
