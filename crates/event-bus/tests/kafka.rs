@@ -19,7 +19,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use commerce_contracts::CloudEvent;
 use commerce_event_bus::conformance::{Factory, Failure};
-use commerce_event_bus::{Error, ErrorKind, EventBus, Order, PublishErrorKind, TopicName};
+use commerce_event_bus::{
+    Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
+};
 use tokio::time::timeout;
 
 use raw::RawRecord;
@@ -60,6 +62,15 @@ impl Factory for Kafka {
             },
         )
         .await;
+        Ok(true)
+    }
+
+    async fn lose_dead_letters(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<bool, Failure> {
+        raw::delete_topic(&self.url, &format!("{topic}.{name}.dead")).await;
         Ok(true)
     }
 }

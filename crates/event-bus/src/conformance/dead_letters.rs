@@ -391,10 +391,15 @@ pub(super) async fn a_rejection_outlives_the_loss_of_its_place(
     let subscription = stage.subscription();
     let Subscription { topic, name, .. } = &subscription;
     let mut subscriber = stage.subscribe(&subscription).await?;
+    // It is there and in use before it is lost.
+    stage.publish(Some("a"), [1]).await?;
+    let first = stage.receive(&mut subscriber).await?;
+    first.reject("of no use").await?;
+    dead_letters(stage, &subscription, 1).await?;
     if !stage.factory.lose_dead_letters(topic, name).await? {
         return Err(Failure::inapplicable("lose_dead_letters"));
     }
-    stage.publish(Some("a"), [1]).await?;
+    stage.publish(Some("a"), [2]).await?;
     // Not acknowledged before it is kept: a rejection that fails gives the delivery back, to be rejected again.
     let mut delivery = stage.receive(&mut subscriber).await?;
     let deadline = Instant::now() + stage.factory.patience();
@@ -404,6 +409,6 @@ pub(super) async fn a_rejection_outlives_the_loss_of_its_place(
         delivery = *error.delivery;
     }
     let letters = dead_letters(stage, &subscription, 1).await?;
-    ensure_eq!(letter_number(&letters[0])?, 1, "the letter");
+    ensure_eq!(letter_number(&letters[0])?, 2, "the letter");
     stage.silence(&mut subscriber).await
 }

@@ -10,6 +10,8 @@ use super::stage::{Stage, number, subscribe};
 
 /// Beyond what rounding to whole seconds could hide.
 const DELAY: Duration = Duration::from_millis(1500);
+/// What a backend rounds, it may not exchange.
+const APART: Duration = Duration::from_secs(2);
 
 pub(super) async fn a_delayed_message_is_never_early(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
@@ -53,20 +55,31 @@ pub(super) async fn delayed_messages_come_in_the_order_they_are_due(
     stage: &Stage<'_>,
 ) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
-    // Two seconds apart: what a backend rounds, it may not exchange.
-    let delayed = |n: u64, seconds| {
+    let delayed = |n: u64, delay| {
         let message = stage.message(Some("a"), n)?;
-        Ok::<_, Failure>(message.with_delay(Duration::from_secs(seconds)))
+        Ok::<_, Failure>(message.with_delay(delay))
     };
-    let messages = vec![delayed(3, 5)?, delayed(1, 1)?, delayed(2, 3)?];
-    for result in stage.bus.publish_batch(messages).await {
-        result?;
+    let first = Duration::from_secs(1);
+    loop {
+        let published = Instant::now();
+        let messages = vec![
+            delayed(3, first + 2 * APART)?,
+            delayed(1, first)?,
+            delayed(2, first + APART)?,
+        ];
+        for result in stage.bus.publish_batch(messages).await {
+            result?;
+        }
+        let mut numbers = stage.take_all(&mut subscriber, 1).await?;
+        let late = published.elapsed() >= first + APART;
+        numbers.extend(stage.take_all(&mut subscriber, 2).await?);
+        // Where the first came when the second was due, the server was too slow to tell: what is overdue has no order.
+        if late && numbers != [1, 2, 3] {
+            continue;
+        }
+        ensure_eq!(numbers, [1, 2, 3], "the order");
+        break;
     }
-    ensure_eq!(
-        stage.take_all(&mut subscriber, 3).await?,
-        [1, 2, 3],
-        "the order"
-    );
     stage.silence(&mut subscriber).await
 }
 

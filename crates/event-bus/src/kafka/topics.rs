@@ -73,11 +73,14 @@ impl Topics {
         topic: &str,
         keeps: Keeps,
     ) -> Result<(), Error> {
-        if self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(topic)
+        // Without a place nothing can be rejected, and a person may have deleted it: worth a look each time.
+        let looks = matches!(keeps, Keeps::DeadLetters);
+        if !looks
+            && self
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(topic)
         {
             return Ok(());
         }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
@@ -165,4 +167,30 @@ pub(crate) async fn committed(url: &str, group: &str, topic: &str) -> (i64, Stri
     })
     .await
     .unwrap()
+}
+
+/// Deletes a topic and waits until the broker has forgotten it.
+pub(crate) async fn delete_topic(url: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = config(url).create().unwrap();
+    let deleted = admin.delete_topics(&[topic], &AdminOptions::new()).await;
+    for result in deleted.unwrap() {
+        result.unwrap_or_else(|(topic, code)| panic!("{topic} is not deleted: {code}"));
+    }
+    let give_up = Instant::now() + WITHIN;
+    loop {
+        let asking: BaseConsumer = config(url).create().unwrap();
+        let topic = topic.to_owned();
+        let metadata =
+            tokio::task::spawn_blocking(move || asking.fetch_metadata(Some(&topic), WITHIN));
+        let metadata = metadata.await.unwrap().unwrap();
+        if metadata
+            .topics()
+            .iter()
+            .all(|topic| topic.error().is_some())
+        {
+            return;
+        }
+        assert!(Instant::now() < give_up, "the topic is still there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
