@@ -1,0 +1,159 @@
+//! What leads from an SNS topic into a queue: the subscription, its filter, and the leave to send.
+
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use serde_json::{Value as Json, json};
+
+use super::fault::{Fault, insist};
+use super::policy::policy;
+use super::topology::{Queue, Topology};
+use crate::error::ErrorKind;
+use crate::filter::Filter;
+use crate::name::TopicName;
+
+impl Topology {
+    /// Leads an SNS topic into a queue.
+    pub(super) async fn join_topic(
+        &self,
+        topic: &TopicName,
+        queue: &Queue,
+        filter: &Filter,
+    ) -> Result<(), Fault> {
+        let arn = self.topic(topic).await?;
+        let queue_arn = self.attribute(queue, Attribute::QueueArn).await?;
+        self.allow(queue, &queue_arn, &arn).await?;
+        let Some(sns) = &self.sns else { return Ok(()) };
+        let policy = policy(filter);
+        let made = insist(self.deadline(), || async {
+            let mut request = sns
+                .subscribe()
+                .topic_arn(&*arn)
+                .protocol("sqs")
+                .endpoint(&queue_arn)
+                .return_subscription_arn(true)
+                .attributes("RawMessageDelivery", "true");
+            if let Some(policy) = &policy {
+                request = request
+                    .attributes("FilterPolicyScope", "MessageBody")
+                    .attributes("FilterPolicy", policy);
+            }
+            Ok(request.send().await?)
+        });
+        match made.await {
+            Err(fault) if fault.is_missing() => {
+                self.forget(topic);
+                Err(fault)
+            }
+            Err(fault) if fault.is_different() => {
+                // Of before, with another filter, or without raw delivery: the newest member says what it wants.
+                let subscription = self.subscription_of(&arn, &queue_arn).await?;
+                self.adjust(&subscription, policy.as_deref()).await
+            }
+            Err(fault) => Err(fault),
+            Ok(made) => {
+                // SNS may give the subscription that there is, as it is.
+                let subscription = made.subscription_arn.unwrap_or_default();
+                self.adjust_if_different(&subscription, policy.as_deref())
+                    .await
+            }
+        }
+    }
+
+    async fn subscription_of(&self, topic: &str, queue: &str) -> Result<String, Fault> {
+        let Some(sns) = &self.sns else {
+            return Ok(String::new());
+        };
+        let all = insist(self.deadline(), || async {
+            let pages = sns
+                .list_subscriptions_by_topic()
+                .topic_arn(topic)
+                .into_paginator();
+            Ok(pages.items().send().collect::<Result<Vec<_>, _>>().await?)
+        });
+        let all = all.await?;
+        let found = all
+            .into_iter()
+            .find(|it| it.endpoint.as_deref() == Some(queue));
+        found.and_then(|it| it.subscription_arn).ok_or_else(|| {
+            Fault::new(
+                ErrorKind::Unavailable,
+                "the topic's subscription is gone again",
+            )
+        })
+    }
+
+    async fn adjust_if_different(&self, arn: &str, policy: Option<&str>) -> Result<(), Fault> {
+        let Some(sns) = &self.sns else { return Ok(()) };
+        let now = insist(self.deadline(), || async {
+            Ok(sns
+                .get_subscription_attributes()
+                .subscription_arn(arn)
+                .send()
+                .await?)
+        });
+        let now = now.await?.attributes.unwrap_or_default();
+        let same = |wanted: &str| {
+            let there = now.get("FilterPolicy").map_or("{}", String::as_str);
+            let read = |text: &str| serde_json::from_str::<Json>(text).unwrap_or_default();
+            read(there) == read(wanted)
+        };
+        let raw = now
+            .get("RawMessageDelivery")
+            .is_some_and(|raw| raw == "true");
+        if raw && same(policy.unwrap_or("{}")) {
+            return Ok(());
+        }
+        self.adjust(arn, policy).await
+    }
+
+    async fn adjust(&self, arn: &str, policy: Option<&str>) -> Result<(), Fault> {
+        let Some(sns) = &self.sns else { return Ok(()) };
+        let settings = [
+            ("RawMessageDelivery", "true"),
+            ("FilterPolicyScope", "MessageBody"),
+            ("FilterPolicy", policy.unwrap_or("{}")),
+        ];
+        for (name, value) in settings {
+            insist(self.deadline(), || async {
+                let request = sns.set_subscription_attributes().subscription_arn(arn);
+                Ok(request
+                    .attribute_name(name)
+                    .attribute_value(value)
+                    .send()
+                    .await?)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Allows the topic to send to the queue, unless the queue's policy speaks of the topic already.
+    async fn allow(&self, queue: &Queue, queue_arn: &str, topic_arn: &str) -> Result<(), Fault> {
+        let policy = self.attribute(queue, Attribute::Policy).await?;
+        if policy.contains(topic_arn) {
+            return Ok(());
+        }
+        let allow = json!({
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        });
+        let mut policy: Json = serde_json::from_str(&policy)
+            .unwrap_or_else(|_| json!({"Version": "2012-10-17", "Statement": []}));
+        match policy["Statement"].as_array_mut() {
+            Some(statements) => statements.push(allow),
+            None => policy["Statement"] = json!([allow]),
+        }
+        let policy = policy.to_string();
+        insist(self.deadline(), || async {
+            let request = self.sqs.set_queue_attributes().queue_url(&queue.url);
+            Ok(request
+                .attributes(Attribute::Policy, &policy)
+                .send()
+                .await?)
+        })
+        .await
+        .map(drop)
+    }
+}
