@@ -8,6 +8,7 @@ use aws_sdk_sqs::types::{
 use bytes::Bytes;
 
 use super::fault::{Fault, once};
+use super::names::FIFO;
 use super::topology::{Queue, Topology};
 use super::wire::{Value, Wire};
 use tokio::time::Instant;
@@ -131,7 +132,7 @@ pub(super) async fn send(
         } else if outgoing.delay > 0 {
             entry = entry.delay_seconds(outgoing.delay);
         }
-        entry.build().map_err(incomplete)
+        entry.build().map_err(|error| incomplete(&error))
     });
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let request = topology.sqs.send_message_batch().queue_url(&queue.url);
@@ -154,7 +155,7 @@ pub(super) async fn publish(
     batch: &[&Outgoing],
     deadline: Instant,
 ) -> Result<Vec<Result<(), Fault>>, Fault> {
-    let fifo = topic.ends_with(".fifo");
+    let fifo = topic.ends_with(FIFO);
     let entries = batch.iter().enumerate().map(|(at, outgoing)| {
         let mut entry = aws_sdk_sns::types::PublishBatchRequestEntry::builder()
             .id(at.to_string())
@@ -167,7 +168,7 @@ pub(super) async fn publish(
                 .message_group_id(&outgoing.group)
                 .message_deduplication_id(&outgoing.deduplication);
         }
-        entry.build().map_err(incomplete)
+        entry.build().map_err(|error| incomplete(&error))
     });
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let request = sns.publish_batch().topic_arn(topic);
@@ -196,7 +197,7 @@ pub(super) fn put(results: &mut [Result<(), Fault>], id: &str, result: Result<()
     }
 }
 
-pub(super) fn incomplete(error: aws_sdk_sqs::error::BuildError) -> Fault {
+pub(super) fn incomplete(error: &aws_sdk_sqs::error::BuildError) -> Fault {
     Fault::new(crate::error::ErrorKind::Backend, error.to_string())
 }
 
@@ -208,7 +209,7 @@ fn sqs_value(value: &Value) -> Result<MessageAttributeValue, Fault> {
             .data_type(kind)
             .binary_value(Blob::new(bytes.to_vec())),
     };
-    builder.build().map_err(incomplete)
+    builder.build().map_err(|error| incomplete(&error))
 }
 
 fn sns_value(value: &Value) -> Result<aws_sdk_sns::types::MessageAttributeValue, Fault> {
@@ -219,5 +220,5 @@ fn sns_value(value: &Value) -> Result<aws_sdk_sns::types::MessageAttributeValue,
             .data_type(kind)
             .binary_value(Blob::new(bytes.to_vec())),
     };
-    builder.build().map_err(incomplete)
+    builder.build().map_err(|error| incomplete(&error))
 }

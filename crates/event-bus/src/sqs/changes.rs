@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::call::{put, unanswered};
+use super::call::{incomplete, put, unanswered};
 use super::fault::{Fault, insist};
 use super::split::ENTRIES;
 use super::topology::{Queue, Topology};
@@ -234,7 +234,7 @@ async fn request_deletion(
         entry
             .receipt_handle(&change.handle)
             .build()
-            .map_err(super::call::incomplete)
+            .map_err(|error| incomplete(&error))
     });
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let request = topology.sqs.delete_message_batch().queue_url(&queue.url);
@@ -258,7 +258,7 @@ async fn request_visibility(
         let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
         let entry = entry.receipt_handle(&change.handle);
         let entry = entry.visibility_timeout(change.visible_in.unwrap_or_default());
-        entry.build().map_err(super::call::incomplete)
+        entry.build().map_err(|error| incomplete(&error))
     });
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let request = topology

@@ -67,8 +67,10 @@ impl Config {
     pub(super) fn parse(rest: &str) -> Result<Self, Error> {
         let (place, mut settings) = Settings::split("sqs", rest);
         let (region, credentials) = place_of(place)?;
-        let everywhere = settings.take("endpoint", None, URL, endpoint)?;
-        let sns_endpoint = settings.take("sns_endpoint", everywhere.clone(), URL, endpoint)?;
+        let everywhere = settings.take("endpoint", None, URL, |text| endpoint(text).map(Some))?;
+        let sns_endpoint = settings.take("sns_endpoint", everywhere.clone(), URL, |text| {
+            endpoint(text).map(Some)
+        })?;
         let topics =
             settings.take(
                 "topics",
@@ -151,9 +153,9 @@ const URL: &str = "an http or https URL, percent-encoded where it holds ? or &";
 const SIZE: &str = "a number of bytes from 8192 to 1048576";
 const PREFIX: &str = "at most 11 lower-case letters, digits and '-'";
 
-fn endpoint(text: &str) -> Option<Option<String>> {
+fn endpoint(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| Some(text.to_owned()))
+    matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
 }
 
 /// `//[KEY:SECRET@]REGION`. The text itself is in no error: it may hold a secret.

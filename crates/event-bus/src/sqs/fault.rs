@@ -153,6 +153,12 @@ fn is_throttle(code: &str) -> bool {
 }
 
 fn kind_of(code: &str) -> Option<ErrorKind> {
+    // A session that ended: the next request gets new credentials. A queue that was deleted can be made after a minute.
+    const LATER: [&str; 3] = [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "QueueDeletedRecently",
+    ];
     const CREDENTIALS: [&str; 9] = [
         "AccessDenied",
         "AccessDeniedException",
@@ -171,12 +177,6 @@ fn kind_of(code: &str) -> Option<ErrorKind> {
         "BatchRequestTooLong",
     ];
     let code = code.rsplit('.').next().unwrap_or(code);
-    // A session that ended: the next request gets new credentials. A queue that was deleted can be made after a minute.
-    const LATER: [&str; 3] = [
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "QueueDeletedRecently",
-    ];
     if is_throttle(code) || LATER.contains(&code) {
         Some(ErrorKind::Unavailable)
     } else if CREDENTIALS.contains(&code) {

@@ -21,6 +21,8 @@ const HASH: usize = 16;
 const LONGEST_GROUP: usize = 128;
 /// What begins the name of a group that a message without a key has to itself.
 const NO_KEY: &str = "none:";
+/// What ends the name of everything that keeps an order.
+pub(super) const FIFO: &str = ".fifo";
 
 /// How this bus names what it makes.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +76,12 @@ impl Names {
 
 /// Whether a queue holds a subscription's messages, not its dead letters.
 pub(super) fn is_subscription(queue: &str) -> bool {
-    let name = queue.strip_suffix(".fifo").unwrap_or(queue);
+    let name = queue.strip_suffix(FIFO).unwrap_or(queue);
     !name.ends_with("__dead")
 }
 
 const fn suffix(fifo: bool) -> &'static str {
-    if fifo { ".fifo" } else { "" }
+    if fifo { FIFO } else { "" }
 }
 
 fn shortened(name: &str, longest: usize) -> String {

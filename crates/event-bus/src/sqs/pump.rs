@@ -79,7 +79,7 @@ async fn poll(topology: Arc<Topology>, member: Arc<Member>, room: usize) -> Resu
         match &item.body {
             // Settled for the subscription without being delivered.
             Ok(message) if !member.subscription.filter.matches(&message.event) => {
-                unwanted.push(item)
+                unwanted.push(item);
             }
             _ => items.push(item),
         }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{Config, Topics};
 use super::fault::{Fault, insist};
-use super::names::is_subscription;
+use super::names::{FIFO, is_subscription};
 use crate::error::{Error, ErrorKind};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::{Order, Subscription};
@@ -256,9 +256,7 @@ impl Topology {
         ];
         let answer = insist(self.deadline(), || async {
             let request = self.sqs.get_queue_attributes().queue_url(&queue.url);
-            let request = NAMES
-                .into_iter()
-                .fold(request, |request, name| request.attribute_names(name));
+            let request = request.set_attribute_names(Some(NAMES.to_vec()));
             Ok(request.send().await?)
         });
         let attributes = answer.await?.attributes.unwrap_or_default();
@@ -360,7 +358,7 @@ impl Topology {
 }
 
 fn queue(url: String) -> Queue {
-    let fifo = url.ends_with(".fifo");
+    let fifo = url.ends_with(FIFO);
     Queue { url, fifo }
 }
 

@@ -95,7 +95,7 @@ fn what_is_too_large_is_refused_with_its_size() {
 
 #[test]
 fn one_attribute_more_always_has_room() {
-    let attribute = |n: usize| (format!("a{n}"), Value::binary(vec![0xff, n as u8]));
+    let attribute = |n: u8| (format!("a{n}"), Value::binary(vec![0xff, n]));
     let full = Wire {
         body: String::from_utf8(event().to_json()).unwrap(),
         attributes: (0..10).map(attribute).collect(),

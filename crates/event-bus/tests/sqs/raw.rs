@@ -54,7 +54,7 @@ impl Raw {
                 .unwrap();
             request = request.message_attributes("commerce-data", value);
         }
-        if queue.ends_with(".fifo") {
+        if queue.contains(".fifo") {
             request = request
                 .message_group_id("foreign")
                 .message_deduplication_id(Uuid::new_v4().to_string());
