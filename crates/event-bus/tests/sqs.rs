@@ -18,12 +18,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
-use commerce_event_bus::conformance::{CASES, Factory, Failure};
+use commerce_event_bus::conformance::{CASES, Factory, Failure, Interruption};
 use commerce_event_bus::{
     Error, ErrorKind, EventBus, Filter, Message, Order, PublishErrorKind, Redrive, Subscription,
-    TopicName, TopicPattern,
+    SubscriptionName, TopicName,
 };
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use proxy::Proxy;
 use raw::Raw;
@@ -37,12 +39,21 @@ const LARGE: &str = "a_large_payload_survives";
 
 /// Queues alone.
 fn queues(endpoint: &str) -> String {
-    format!("sqs://test:test@us-east-1?endpoint={endpoint}&topics=none&refresh=200ms&wait=2s")
+    format!(
+        "sqs://test:test@us-east-1?endpoint={endpoint}&topics=none&refresh=200ms&wait=2s&delayed=off"
+    )
 }
 
 /// Topics and queues.
 fn topics(endpoint: &str) -> String {
-    format!("sqs://test:test@us-east-1?endpoint={endpoint}&wait=1s")
+    format!("sqs://test:test@us-east-1?endpoint={endpoint}&wait=1s&delayed=off")
+}
+
+/// The same with a queue of its own for what comes later: one that other tests leave behind in the middle of a request
+/// would take messages along.
+fn with_later(url: &str) -> String {
+    let prefix = &Uuid::new_v4().simple().to_string()[..8];
+    url.replace("delayed=off", &format!("prefix=t{prefix}-"))
 }
 
 async fn connect(url: &str) -> EventBus {
@@ -50,8 +61,16 @@ async fn connect(url: &str) -> EventBus {
 }
 
 struct Sqs {
+    endpoint: String,
     url: String,
     raw: Raw,
+}
+
+impl Sqs {
+    fn new(endpoint: String, url: String) -> Self {
+        let raw = Raw::of(&endpoint).with_prefix_of(&url);
+        Self { endpoint, url, raw }
+    }
 }
 
 #[async_trait]
@@ -77,6 +96,37 @@ impl Factory for Sqs {
         }
         Ok(true)
     }
+
+    async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        let server = self.endpoint.trim_start_matches("http://").to_owned();
+        let proxy = Proxy::start(server).await;
+        let through = format!("http://127.0.0.1:{}", proxy.port());
+        let bus = EventBus::connect(&self.url.replace(&self.endpoint, &through)).await?;
+        Ok(Some((bus, Box::new(Cut(proxy)))))
+    }
+
+    async fn lose_dead_letters(
+        &self,
+        topic: &TopicName,
+        _: &SubscriptionName,
+    ) -> Result<bool, Failure> {
+        let queue = self.raw.queue(topic, "__dead.fifo").await;
+        self.raw.delete(&queue).await;
+        Ok(true)
+    }
+}
+
+/// The only way to the server, cut for a second.
+struct Cut(Proxy);
+
+#[async_trait]
+impl Interruption for Cut {
+    async fn interrupt(&self) {
+        self.0.refuse(true);
+        self.0.cut();
+        sleep(Duration::from_secs(1)).await;
+        self.0.refuse(false);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -84,11 +134,8 @@ async fn conformance_to_the_delivery_contract_on_queues() {
     let Some(endpoint) = server(QUEUES) else {
         return;
     };
-    let factory = Sqs {
-        url: queues(&endpoint),
-        raw: Raw::of(&endpoint),
-    };
-    conformance(&factory, 6).await;
+    let url = with_later(&queues(&endpoint));
+    conformance(&Sqs::new(endpoint, url), 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -96,14 +143,23 @@ async fn conformance_to_the_delivery_contract_on_topics() {
     let Some(endpoint) = server(TOPICS) else {
         return;
     };
-    let factory = Sqs {
-        url: topics(&endpoint),
-        raw: Raw::of(&endpoint),
-    };
+    let url = with_later(&topics(&endpoint));
+    let factory = Sqs::new(endpoint, url);
     // The topic refuses 200 kB in base64, as AWS does by default, and the server loses binary attributes behind it.
     println!("not run on this server: {LARGE}; it is run on queues");
     let others = CASES.iter().filter(|case| case.name() != LARGE);
-    conformance_of(others, &factory, 4).await;
+    let outcomes: Vec<_> = futures_util::stream::iter(others)
+        .map(|case| case.run(&factory))
+        .buffer_unordered(4)
+        .inspect(|outcome| println!("{outcome}"))
+        .collect()
+        .await;
+    let failed: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| outcome.failed())
+        .map(ToString::to_string)
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[tokio::test]
@@ -245,24 +301,23 @@ async fn what_is_too_large_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_sns_a_topic_that_nobody_reads_refuses() {
-    let Some(endpoint) = server(QUEUES) else {
-        return;
-    };
-    let topic = new_topic();
-    let bus = connect(&queues(&endpoint)).await;
-    let error = bus.publish(message(&topic, None, 1)).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.error().kind()),
-        (PublishErrorKind::Failed, ErrorKind::Unavailable)
-    );
-    assert!(error.to_string().contains("unrouted_ok"), "{error}");
-    let bus = connect(&with_settings(
-        &queues(&endpoint),
-        &format!("unrouted_ok={topic}"),
-    ))
-    .await;
-    bus.publish(message(&topic, None, 1)).await.unwrap();
+async fn a_topic_that_nobody_reads_refuses_unless_told() {
+    for (variable, url) in [(QUEUES, queues as fn(&str) -> String), (TOPICS, topics)] {
+        let Some(endpoint) = server(variable) else {
+            return;
+        };
+        let topic = new_topic();
+        let bus = connect(&url(&endpoint)).await;
+        let error = bus.publish(message(&topic, None, 1)).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.error().kind()),
+            (PublishErrorKind::Failed, ErrorKind::NoSubscription)
+        );
+        assert!(error.to_string().contains("unrouted_ok"), "{error}");
+        let told = with_settings(&url(&endpoint), &format!("unrouted_ok={topic}"));
+        let bus = connect(&told).await;
+        bus.publish(message(&topic, None, 1)).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,37 +379,21 @@ async fn one_topic_has_ordered_and_unordered_subscriptions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_are_listed_and_followed_by_pattern() {
+async fn topics_of_sns_are_listed_and_queues_tell_none() {
     let Some(endpoint) = server(TOPICS) else {
         return;
     };
     let bus = connect(&topics(&endpoint)).await;
     let topic = new_topic();
-    let pattern = TopicPattern::new(topic.as_str()).unwrap();
-    publish(&bus, &topic, None, [0]).await;
+    let _subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
     assert!(bus.backend().topics().await.unwrap().contains(&topic));
-    let mut all = bus
-        .subscribe_matching(pattern, |topic| subscription(&topic))
-        .await
-        .unwrap();
-    publish(&bus, &topic, None, [1]).await;
-    let delivery = timeout(PATIENCE, all.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    assert_eq!(number(&delivery), 1);
-    delivery.ack().await.unwrap();
 
     let Some(endpoint) = server(QUEUES) else {
         return;
     };
     let bus = connect(&queues(&endpoint)).await;
-    assert!(!bus.capabilities().patterns);
-    assert_eq!(
-        bus.backend().topics().await.unwrap_err().kind(),
-        ErrorKind::Unsupported
-    );
+    let error = bus.backend().topics().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 fn with_tenant(message: Message, tenant: &str) -> Message {
@@ -584,11 +623,11 @@ async fn later_is_never_early_and_needs_no_publisher() {
         let Some(endpoint) = server(variable) else {
             return;
         };
-        let url = url(&endpoint);
+        let url = with_later(&url(&endpoint));
         let topic = new_topic();
         let bus = connect(&url).await;
         let mut subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
-        let published = Instant::now();
+        let started = Instant::now();
         let delays = [
             (3, Duration::from_millis(4200)),
             (2, Duration::from_millis(2300)),
@@ -604,9 +643,9 @@ async fn later_is_never_early_and_needs_no_publisher() {
         for (n, delay) in delays.into_iter().rev() {
             assert_eq!(take(&mut subscriber, 1).await, [n]);
             assert!(
-                published.elapsed() >= delay,
+                started.elapsed() >= delay,
                 "{n} came after {:?}",
-                published.elapsed()
+                started.elapsed()
             );
         }
         let off = connect(&with_settings(&url, "delayed=off")).await;

@@ -8,6 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
 use url::Url;
 
+use super::history::RESERVE;
 use super::names::Names;
 use crate::error::{Error, ErrorKind};
 use crate::name::TopicName;
@@ -22,7 +23,7 @@ const SAFE_MESSAGE: usize = 256 * 1024;
 /// The most that any queue takes.
 const LARGEST_MESSAGE: usize = 1024 * 1024;
 /// Below it there is no room for an event beside what is added to a dead letter.
-const SMALLEST_MESSAGE: usize = 8 * 1024;
+const SMALLEST_MESSAGE: usize = 16 * 1024;
 /// SQS dead-letters a message after at most so many receives.
 const MOST_RECEIVES: u32 = 1000;
 
@@ -58,7 +59,7 @@ pub(super) struct Config {
     /// Without SNS: how old the list of a topic's queues may be.
     pub(super) refresh: Duration,
     pub(super) delayed: bool,
-    /// Without SNS: topics that nobody needs to read.
+    /// Topics that nobody needs to read.
     pub(super) unrouted_ok: BTreeSet<TopicName>,
 }
 
@@ -136,6 +137,11 @@ impl Config {
         Ok(config)
     }
 
+    /// What a message may weigh: the rest is for what its envelope and a dead letter add.
+    pub(super) const fn heaviest(&self) -> usize {
+        self.max_message - 2 * RESERVE
+    }
+
     /// The region and the credentials: those of the URL, or those that every AWS program of this machine finds.
     pub(super) async fn sdk(&self) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
@@ -150,7 +156,7 @@ impl Config {
 }
 
 const URL: &str = "an http or https URL, percent-encoded where it holds ? or &";
-const SIZE: &str = "a number of bytes from 8192 to 1048576";
+const SIZE: &str = "a number of bytes from 16384 to 1048576";
 const PREFIX: &str = "at most 11 lower-case letters, digits and '-'";
 
 fn endpoint(text: &str) -> Option<String> {

@@ -230,7 +230,7 @@ async fn turn(
                 let _ = changes.delete(handle).await;
             } else {
                 tracing::warn!(?verdict, %topic, "what is due could not be published yet");
-                let _ = changes.visible_in(handle, 5).await;
+                let _ = changes.visible_in(handle, 15).await;
             }
         }
     }

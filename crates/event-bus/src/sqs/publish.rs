@@ -96,7 +96,9 @@ impl Publisher {
         for (at, message) in messages.iter().enumerate() {
             let due = message.deliver_at.filter(|due| *due > now);
             let part = due.is_none().then_some(&message.topic);
-            let outgoing = encode(message, self.topology.config.max_message).and_then(|wire| {
+            let wire = self.light_enough(message);
+            let wire = wire.and_then(|()| encode(message, self.topology.config.max_message));
+            let outgoing = wire.and_then(|wire| {
                 let outgoing = outgoing(wire, message.key());
                 match due {
                     Some(due) => self.delayed.put_off(outgoing, &message.topic, due, now),
@@ -123,6 +125,15 @@ impl Publisher {
             verdicts[at] = Ok(verdict);
         }
         verdicts
+    }
+
+    fn light_enough(&self, message: &Message) -> Result<(), Error> {
+        let (size, most) = (message.size(), self.topology.config.heaviest());
+        if size <= most {
+            return Ok(());
+        }
+        let problem = format!("the message is {size} bytes, and {most} are allowed (max_message)");
+        Err(Error::new(ErrorKind::Message, "publish", problem))
     }
 
     async fn later(&self, outgoing: &[Outgoing], deadline: Instant) -> Vec<Verdict> {
@@ -153,10 +164,13 @@ impl Publisher {
         };
         if targets.is_empty() && !self.topology.config.unrouted_ok.contains(topic) {
             let problem = format!(
-                "topic {topic} has no subscription yet, and without SNS nothing is kept without one; subscribe first, or \
-                 say with unrouted_ok={topic} in the URL that nobody needs it"
+                "topic {topic} has no subscription yet, and nothing keeps messages without one; subscribe first, or say with \
+                 unrouted_ok={topic} in the URL that nobody needs it"
             );
-            return all(Verdict::Failed(Fault::new(ErrorKind::Unavailable, problem)));
+            return all(Verdict::Failed(Fault::new(
+                ErrorKind::NoSubscription,
+                problem,
+            )));
         }
         let each = targets
             .iter()
@@ -176,7 +190,14 @@ impl Publisher {
             let queues = self.topology.fanout(topic).await?;
             return Ok(queues.iter().cloned().map(Target::Queue).collect());
         }
-        Ok(vec![Target::Topic(self.topology.topic(topic).await?)])
+        let arn = self.topology.topic(topic).await?;
+        // SNS takes what nobody gets.
+        if self.topology.config.unrouted_ok.contains(topic)
+            || self.topology.is_heard(topic, &arn).await?
+        {
+            return Ok(vec![Target::Topic(arn)]);
+        }
+        Ok(Vec::new())
     }
 
     /// Takes no more messages, and waits for the word on those on their way.

@@ -1,16 +1,43 @@
 //! What leads from an SNS topic into a queue: the subscription, its filter, and the leave to send.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use super::fault::{Fault, insist};
 use super::policy::policy;
-use super::topology::{Queue, Topology};
+use super::topology::{Queue, Topology, lock};
 use crate::error::ErrorKind;
 use crate::filter::Filter;
 use crate::name::TopicName;
 
+/// How long it is believed that somebody subscribes to a topic.
+const HEARD: Duration = Duration::from_mins(1);
+
 impl Topology {
+    /// Whether anybody subscribes to the topic.
+    pub(super) async fn is_heard(&self, topic: &TopicName, arn: &str) -> Result<bool, Fault> {
+        let now = Instant::now();
+        let known = lock(&self.heard).get(topic).copied();
+        if known.is_some_and(|at| now.duration_since(at) < HEARD) {
+            return Ok(true);
+        }
+        let Some(sns) = &self.sns else {
+            return Ok(false);
+        };
+        let first = insist(self.deadline(), || async {
+            let request = sns.list_subscriptions_by_topic().topic_arn(arn);
+            Ok(request.send().await?)
+        });
+        let heard = !first.await?.subscriptions().is_empty();
+        if heard {
+            lock(&self.heard).insert(topic.clone(), now);
+        }
+        Ok(heard)
+    }
+
     /// Leads an SNS topic into a queue.
     pub(super) async fn join_topic(
         &self,

@@ -45,6 +45,8 @@ pub(super) struct Topology {
     topics: Mutex<HashMap<TopicName, Arc<str>>>,
     listed: Mutex<HashMap<TopicName, Listed>>,
     known: Mutex<HashMap<(TopicName, SubscriptionName), Queues>>,
+    /// When a topic was last known to have a subscription.
+    pub(super) heard: Mutex<HashMap<TopicName, Instant>>,
 }
 
 impl Topology {
@@ -77,6 +79,7 @@ impl Topology {
             topics: Mutex::default(),
             listed: Mutex::default(),
             known: Mutex::default(),
+            heard: Mutex::default(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Topology {
     pub(super) fn forget(&self, topic: &TopicName) {
         lock(&self.topics).remove(topic);
         lock(&self.listed).remove(topic);
+        lock(&self.heard).remove(topic);
         lock(&self.known).retain(|(known, _), _| known != topic);
     }
 
@@ -367,6 +371,6 @@ fn name_of(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

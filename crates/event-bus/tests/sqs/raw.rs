@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 /// A client of one server.
 pub(crate) struct Raw {
-    pub(crate) sqs: aws_sdk_sqs::Client,
+    sqs: aws_sdk_sqs::Client,
+    prefix: String,
 }
 
 impl Raw {
@@ -24,12 +25,26 @@ impl Raw {
             .build();
         Self {
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            prefix: String::new(),
         }
+    }
+
+    /// Of a bus whose names begin as its URL says.
+    pub(crate) fn with_prefix_of(mut self, url: &str) -> Self {
+        let rest = url.split_once("prefix=").map_or("", |(_, rest)| rest);
+        rest.split('&')
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut self.prefix);
+        self
     }
 
     /// The queues of a topic, those of dead letters included.
     pub(crate) async fn queues(&self, topic: &TopicName) -> Vec<String> {
-        let list = self.sqs.list_queues().queue_name_prefix(prefix(topic));
+        let list =
+            self.sqs
+                .list_queues()
+                .queue_name_prefix(format!("{}{}", self.prefix, prefix(topic)));
         list.send().await.unwrap().queue_urls.unwrap_or_default()
     }
 
@@ -88,10 +103,9 @@ fn prefix(topic: &TopicName) -> String {
         return format!("{plain}__");
     }
     let hash = Sha256::digest(topic.as_str().as_bytes());
-    let hash: String = hash
+    let hash = hash
         .iter()
         .take(8)
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    format!("{}H{hash}__", &plain[..13])
+        .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    format!("{}H{hash:016X}__", &plain[..13])
 }
