@@ -66,7 +66,7 @@ impl Fault {
     pub(super) fn unanswered() -> Self {
         Self {
             certain: false,
-            ..Self::new(ErrorKind::Backend, "AWS answered nothing about it")
+            ..Self::new(ErrorKind::Unavailable, "AWS answered nothing about it")
         }
     }
 
