@@ -34,7 +34,7 @@ const QUEUES: &str = "SQS_URL";
 const TOPICS: &str = "SNS_URL";
 
 /// Cases of the suite that the server with topics cannot play, and why. They are run on queues.
-const NOT_ON_TOPICS: [(&str, &str); 2] = [
+const NOT_ON_TOPICS: [(&str, &str); 3] = [
     (
         "a_large_payload_survives",
         "200 kB in base64 are more than a topic takes, and the server loses binary attributes behind it",
@@ -42,6 +42,10 @@ const NOT_ON_TOPICS: [(&str, &str); 2] = [
     (
         "members_come_and_go_and_order_stays",
         "of two requests that wait for one FIFO queue the server may give a group to both",
+    ),
+    (
+        "a_slow_consumer_holds_no_more_than_agreed",
+        "in a busy server's answer to a publish entries are missing, which the suite rightly calls unknown",
     ),
 ];
 

@@ -320,14 +320,17 @@ async fn send_batch<'a>(
         let results =
             answer.unwrap_or_else(|fault| messages.iter().map(|_| Err(fault.clone())).collect());
         let again_at = Instant::now() + pauses.next();
+        let overtaken = overtaken(&messages, &results);
         let mut again = Vec::new();
-        for ((at, message), result) in left.into_iter().zip(results) {
+        for (((at, message), result), overtaken) in left.into_iter().zip(results).zip(overtaken) {
             let Err(fault) = result else {
                 verdicts.push((at, Verdict::Accepted));
                 continue;
             };
             certain &= fault.certain;
-            if fault.is_retryable() && again_at < deadline {
+            // Sent again behind what was behind it, it would be accepted out of its order: its publisher is told instead.
+            let in_order = !overtaken && !broken.contains(message.group.as_str());
+            if fault.is_retryable() && again_at < deadline && in_order {
                 again.push((at, message));
                 continue;
             }
@@ -345,6 +348,21 @@ async fn send_batch<'a>(
         }
     }
     verdicts
+}
+
+/// Of each message whether one behind it, of its group, was accepted in the same request.
+fn overtaken(messages: &[&Outgoing], results: &[Result<(), Fault>]) -> Vec<bool> {
+    let mut accepted = HashSet::new();
+    let from_behind = messages.iter().zip(results).rev().map(|(message, result)| {
+        let overtaken = accepted.contains(message.group.as_str());
+        if result.is_ok() {
+            accepted.insert(message.group.as_str());
+        }
+        overtaken
+    });
+    let mut overtaken: Vec<bool> = from_behind.collect();
+    overtaken.reverse();
+    overtaken
 }
 
 fn out_of_time() -> Fault {
@@ -376,6 +394,18 @@ mod tests {
         let more = wire("a").with("x", "y".to_owned());
         assert_ne!(one.deduplication, outgoing(more, Some("key")).deduplication);
         assert_eq!(one.deduplication.len(), 64);
+    }
+
+    #[test]
+    fn what_was_overtaken_in_its_group_is_known() {
+        let rows = ["a", "b", "a", "b", "a"].map(|key| outgoing(wire(key), Some(key)));
+        let messages: Vec<&Outgoing> = rows.iter().collect();
+        let failed = || Err(Fault::unanswered());
+        let results = [failed(), failed(), Ok(()), failed(), failed()];
+        assert_eq!(
+            overtaken(&messages, &results),
+            [true, false, false, false, false]
+        );
     }
 
     #[test]
