@@ -155,13 +155,15 @@ impl Config {
     }
 }
 
-const URL: &str = "an http or https URL, percent-encoded where it holds ? or &";
+const URL: &str = "an http or https URL without a user, percent-encoded where it holds ? or &";
 const SIZE: &str = "a number of bytes from 16384 to 1048576";
 const PREFIX: &str = "at most 11 lower-case letters, digits and '-'";
 
 fn endpoint(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
+    // Requests are signed; a password here would only be in somebody's log.
+    let open = url.username().is_empty() && url.password().is_none();
+    (open && matches!(url.scheme(), "http" | "https")).then(|| text.to_owned())
 }
 
 /// `//[KEY:SECRET@]REGION`. The text itself is in no error: it may hold a secret.
@@ -254,6 +256,7 @@ mod tests {
             ("//k:hidden@us east", "region"),
             ("//us-east-1?topics=many", "topics"),
             ("//us-east-1?endpoint=localhost", "endpoint"),
+            ("//us-east-1?endpoint=http://me:hidden@host", "endpoint"),
             ("//us-east-1?max_message=1", "max_message"),
             ("//us-east-1?max_receives=0", "max_receives"),
             ("//us-east-1?prefix=Upper", "prefix"),

@@ -312,6 +312,8 @@ impl Due {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::sqs::wire::Wire;
 
@@ -324,6 +326,18 @@ mod tests {
         assert_eq!(seconds_until(i64::MAX, i64::MIN), i64::MAX / 1000);
     }
 
+    fn parcel(note: String) -> Parcel {
+        Parcel {
+            id: String::new(),
+            handle: String::new(),
+            group: None,
+            receives: 1,
+            first_received: None,
+            sent: None,
+            wire: Wire::default().with(DUE, note),
+        }
+    }
+
     #[test]
     fn a_note_travels_with_the_message() {
         let note = |keyed| Due {
@@ -332,19 +346,27 @@ mod tests {
             keyed,
             group: "order-17".to_owned(),
         };
-        let parcel = |note: &Due| Parcel {
-            id: String::new(),
-            handle: String::new(),
-            group: None,
-            receives: 1,
-            first_received: None,
-            sent: None,
-            wire: Wire::default().with(DUE, note.written()),
-        };
-        let read = Due::of(&parcel(&note(true))).unwrap();
+        let read = Due::of(&parcel(note(true).written())).unwrap();
         assert_eq!(read, note(true));
-        assert!(read.outgoing(&parcel(&read)).wire.attributes.is_empty());
-        let read = Due::of(&parcel(&note(false))).unwrap();
+        let sent = read.outgoing(&parcel(read.written()));
+        assert!(sent.wire.attributes.is_empty());
+        let read = Due::of(&parcel(note(false).written())).unwrap();
         assert!(!read.keyed && read.group != "order-17");
+    }
+
+    proptest! {
+        #[test]
+        fn any_note_is_read_or_not(
+            text in "\\PC{0,60}",
+            topic in "\\PC{0,9}",
+            at in any::<i64>(),
+            group in "\\PC{0,9}",
+        ) {
+            drop(Due::of(&parcel(text)));
+            let note = json!({"topic": topic, "at": at, "group": group}).to_string();
+            let read = Due::of(&parcel(note));
+            prop_assert_eq!(read.is_some(), TopicName::new(&topic).is_ok());
+            prop_assert!((0..=900).contains(&delay(at, 0)));
+        }
     }
 }

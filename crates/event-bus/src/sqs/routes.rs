@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tokio::time::Instant;
 
 use super::fault::{Fault, insist};
@@ -156,23 +156,9 @@ impl Topology {
     /// Allows the topic to send to the queue, unless the queue's policy speaks of the topic already.
     async fn allow(&self, queue: &Queue, queue_arn: &str, topic_arn: &str) -> Result<(), Fault> {
         let policy = self.attribute(queue, Attribute::Policy).await?;
-        if policy.contains(topic_arn) {
+        let Some(policy) = allowing(&policy, queue_arn, topic_arn) else {
             return Ok(());
-        }
-        let allow = json!({
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue_arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-        });
-        let mut policy: Json = serde_json::from_str(&policy)
-            .unwrap_or_else(|_| json!({"Version": "2012-10-17", "Statement": []}));
-        match policy["Statement"].as_array_mut() {
-            Some(statements) => statements.push(allow),
-            None => policy["Statement"] = json!([allow]),
-        }
-        let policy = policy.to_string();
+        };
         insist(self.deadline(), || async {
             let request = self.sqs.set_queue_attributes().queue_url(&queue.url);
             Ok(request
@@ -182,5 +168,78 @@ impl Topology {
         })
         .await
         .map(drop)
+    }
+}
+
+/// The queue's policy with one statement more; `None` where it speaks of the topic already.
+fn allowing(policy: &str, queue_arn: &str, topic_arn: &str) -> Option<String> {
+    // With its quotes: the name of a topic may be the beginning of another's.
+    if policy.contains(&format!("\"{topic_arn}\"")) {
+        return None;
+    }
+    let allow = json!({
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    });
+    let mut policy = match serde_json::from_str(policy) {
+        Ok(Json::Object(policy)) => policy,
+        // The queue has none.
+        _ => Map::from_iter([("Version".to_owned(), json!("2012-10-17"))]),
+    };
+    let statements = match policy.remove("Statement") {
+        Some(Json::Array(statements)) => statements,
+        // One alone needs no list.
+        Some(statement @ Json::Object(_)) => vec![statement],
+        _ => Vec::new(),
+    };
+    let statements = statements.into_iter().chain([allow]).collect();
+    policy.insert("Statement".to_owned(), statements);
+    Some(Json::Object(policy).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const QUEUE: &str = "arn:aws:sqs:eu-central-1:1:orders__billing";
+    const TOPIC: &str = "arn:aws:sns:eu-central-1:1:orders";
+
+    fn statements(policy: &str) -> Vec<Json> {
+        let policy: Json = serde_json::from_str(policy).unwrap();
+        policy["Statement"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn a_policy_keeps_what_it_says_and_allows_a_topic_once() {
+        let first = allowing("", QUEUE, TOPIC).unwrap();
+        assert_eq!(statements(&first).len(), 1);
+        assert_eq!(allowing(&first, QUEUE, TOPIC), None);
+        let longer = format!("{TOPIC}-eu");
+        let both = allowing(&allowing("", QUEUE, &longer).unwrap(), QUEUE, TOPIC).unwrap();
+        assert_eq!(statements(&both).len(), 2);
+        for theirs in [
+            json!({"Version": "2008-10-17", "Statement": {"Sid": "theirs"}}),
+            json!({"Version": "2008-10-17", "Statement": [{"Sid": "theirs"}]}),
+        ] {
+            let ours = allowing(&theirs.to_string(), QUEUE, TOPIC).unwrap();
+            let policy: Json = serde_json::from_str(&ours).unwrap();
+            assert_eq!(policy["Version"], "2008-10-17");
+            assert_eq!(statements(&ours)[0], json!({"Sid": "theirs"}));
+            assert_eq!(statements(&ours)[1], statements(&first)[0]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_of_a_policy_is_taken(
+            policy in prop_oneof!["\\PC{0,80}", "\\[?\"?[a-z0-9]{0,9}\"?\\]?", "\\{\"Statement\":[0-9]{1,3}\\}"],
+        ) {
+            let allowed = allowing(&policy, QUEUE, TOPIC).unwrap();
+            prop_assert_eq!(statements(&allowed).len(), 1);
+        }
     }
 }

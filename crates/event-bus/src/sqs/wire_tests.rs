@@ -140,6 +140,24 @@ fn a_notification_that_is_broken_is_told_from_an_event() {
     assert_eq!(open_envelope(&event), Ok(None));
 }
 
+/// Whatever JSON can be, a few levels deep.
+fn json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        "\\PC{0,20}".prop_map(Json::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let members = proptest::collection::btree_map("[a-zA-Z]{0,9}", inner.clone(), 0..4);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(Json::from),
+            members.prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
 proptest! {
     #[test]
     fn every_message_survives_raw_and_enveloped(
@@ -162,6 +180,48 @@ proptest! {
             prop_assert!(xml_safe(&wire.body));
             prop_assert_eq!(decode(&topic(), &wire, None), Ok(sent.clone()));
             prop_assert_eq!(decode(&topic(), &enveloped(&wire), None), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn any_json_in_the_place_of_an_envelope_is_read_or_comes_back(
+        message in json(),
+        attributes in json(),
+        name in prop_oneof![Just(HEADERS), Just(DATA), Just(PACKED), Just(HISTORY), Just(DUE), Just("other")],
+        value in json(),
+    ) {
+        let attribute = serde_json::json!({name: {"Type": "Binary", "Value": value}});
+        let texts = [value.to_string(), STANDARD.encode(value.to_string())];
+        let texts = texts.map(|text| serde_json::json!({name: {"Type": "Binary.x", "Value": text}}));
+        for attributes in [attributes, attribute].into_iter().chain(texts) {
+            for message in [&message, &Json::from(message.to_string())] {
+                let envelope = serde_json::json!({
+                    "Type": "Notification",
+                    "TopicArn": "arn:x",
+                    "Message": message,
+                    "MessageAttributes": attributes,
+                });
+                let wire = Wire { body: envelope.to_string(), attributes: BTreeMap::new() };
+                if let Err(kept) = decode(&topic(), &wire, None) {
+                    prop_assert_eq!(kept.payload.as_deref(), Some(wire.body.as_bytes()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_cut_short_or_changed_is_an_event_or_comes_back(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+        let sent = message(event().with_data("application/json", "{\"a\": [1, \"ü\"]}").unwrap());
+        let body = enveloped(&encode(&sent, LIMIT).unwrap()).body.into_bytes();
+        let at = at.index(body.len());
+        let mut changed = body.clone();
+        changed[at] = byte;
+        for body in [&body[..at], &changed] {
+            let body = String::from_utf8_lossy(body).into_owned();
+            let wire = Wire { body, attributes: BTreeMap::new() };
+            if let Err(kept) = decode(&topic(), &wire, None) {
+                prop_assert_eq!(kept.payload.as_deref(), Some(wire.body.as_bytes()));
+            }
         }
     }
 
