@@ -19,7 +19,7 @@ import time
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sqs.models import SQSBackend
 
-PAUSE = 0.02
+PAUSE = 0.1
 
 turn = threading.Lock()
 dispatch = DomainDispatcherApplication.__call__
