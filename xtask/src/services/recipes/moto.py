@@ -8,10 +8,12 @@ moto answers every request in a thread, and its queues are plain lists:
   wait, both are given messages of one group. While a group is in flight it does not wait but spins.
 - A binary attribute of SNS reaches the queue as base64 text, and receiving it fails.
 
-So: one request at a time, a wait is a row of looks that lets others in between, and the attribute is decoded.
+So: one request at a time; who waits lets others in, and looks again when something of the queue has changed, or may have
+become visible; the attribute is decoded.
 """
 
 import base64
+import collections
 import io
 import threading
 import time
@@ -19,9 +21,11 @@ import time
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sqs.models import SQSBackend
 
-PAUSE = 0.1
+# Nobody tells when a message becomes visible again.
+LOOK = 0.25
 
 turn = threading.Lock()
+changed = collections.defaultdict(lambda: threading.Condition(turn))
 dispatch = DomainDispatcherApplication.__call__
 receive_message = SQSBackend.receive_message
 send_message = SQSBackend.send_message
@@ -39,13 +43,10 @@ def receive(self, queue_name, count, wait_seconds_timeout, *more, **named):
     end = time.monotonic() + wait_seconds_timeout
     while True:
         messages = receive_message(self, queue_name, count, 0, *more, **named)
-        if messages or time.monotonic() >= end:
+        left = end - time.monotonic()
+        if messages or left <= 0:
             return messages
-        turn.release()
-        try:
-            time.sleep(PAUSE)
-        finally:
-            turn.acquire()
+        changed[queue_name].wait(min(left, LOOK))
 
 
 def send(self, queue_name, message_body, message_attributes=None, *more, **named):
@@ -55,6 +56,17 @@ def send(self, queue_name, message_body, message_attributes=None, *more, **named
     return send_message(self, queue_name, message_body, message_attributes, *more, **named)
 
 
+def telling(method):
+    def change(self, queue_name, *more, **named):
+        outcome = method(self, queue_name, *more, **named)
+        changed[queue_name].notify_all()
+        return outcome
+
+    return change
+
+
 DomainDispatcherApplication.__call__ = one_at_a_time
 SQSBackend.receive_message = receive
-SQSBackend.send_message = send
+SQSBackend.send_message = telling(send)
+SQSBackend.delete_message = telling(SQSBackend.delete_message)
+SQSBackend.change_message_visibility = telling(SQSBackend.change_message_visibility)
