@@ -57,10 +57,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         options.kill_within > EARLIEST,
         "--kill-within must be more than {EARLIEST}"
     );
-    let broker = options.bus.server();
+    let keeps = matches!(options.bus, Bus::Kafka | Bus::RabbitMq);
     ensure!(
-        !options.kill_broker || broker.is_some(),
-        "--kill-broker needs --bus kafka or --bus rabbitmq"
+        !options.kill_broker || keeps,
+        "--kill-broker needs --bus kafka or --bus rabbitmq, which keep on disk what they have"
     );
     let seed = options.seed.unwrap_or_else(|| {
         SystemTime::now()

@@ -11,3 +11,6 @@ pub mod kafka {}
 
 #[doc = include_str!("../docs/rabbitmq.md")]
 pub mod rabbitmq {}
+
+#[doc = include_str!("../docs/sqs.md")]
+pub mod sqs {}

@@ -34,6 +34,7 @@ impl EventBus {
     /// | `sqlite:PATH` | a file, shared by processes of one machine | `sqlite` |
     /// | `kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT]` | Apache Kafka | `kafka`, with TLS and SASL `kafka-tls` |
     /// | `amqp://USER:PASSWORD@HOST:PORT/VHOST` | RabbitMQ | `rabbitmq` |
+    /// | `sqs://REGION` | Amazon SQS and SNS | `sqs` |
     ///
     /// Settings follow as a query (`sqlite:bus.db?retain=1d`).
     pub async fn connect(url: &str) -> Result<Self, Error> {

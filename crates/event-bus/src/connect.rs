@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::token::TokenSource;
 
-const KNOWN: &str = "memory:, sqlite:PATH, kafka://HOST:PORT, amqp://USER:PASSWORD@HOST:PORT/VHOST";
+const KNOWN: &str = "memory:, sqlite:PATH, kafka://HOST:PORT, amqp://USER:PASSWORD@HOST:PORT/VHOST, \
+                     sqs://REGION";
 
 /// A connection in the making, where a URL is not enough.
 #[must_use = "nothing is connected before `connect`"]
@@ -81,6 +82,11 @@ pub(crate) async fn connect(
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(feature_off(scheme, "rabbitmq")),
 
+        #[cfg(feature = "sqs")]
+        "sqs" => Ok(Arc::new(crate::sqs::Sqs::connect(rest).await?)),
+        #[cfg(not(feature = "sqs"))]
+        "sqs" => Err(feature_off(scheme, "sqs")),
+
         _ => Err(Error::new(
             ErrorKind::Config,
             "connect",
@@ -90,7 +96,12 @@ pub(crate) async fn connect(
 }
 
 #[cfg_attr(
-    all(feature = "sqlite", feature = "kafka", feature = "rabbitmq"),
+    all(
+        feature = "sqlite",
+        feature = "kafka",
+        feature = "rabbitmq",
+        feature = "sqs"
+    ),
     allow(
         dead_code,
         reason = "with every backend compiled in there is no feature to be off"

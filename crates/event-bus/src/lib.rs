@@ -38,6 +38,8 @@ mod kafka;
 mod rabbitmq;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqs")]
+mod sqs;
 
 pub use backend::{Backend, Feed, Incoming, Receipt, Settlement, Settler};
 pub use backlog::Backlog;

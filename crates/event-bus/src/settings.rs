@@ -69,8 +69,14 @@ impl Settings {
         let (_, text) = self.pairs.swap_remove(at);
         parse(&text).ok_or_else(|| {
             let backend = self.backend;
+            // What is before an @ may be a password.
+            let shown = if text.contains('@') {
+                String::new()
+            } else {
+                format!("={text:?}")
+            };
             config(format!(
-                "{backend}: the setting {name}={text:?} is not {expected}"
+                "{backend}: the setting {name}{shown} is not {expected}"
             ))
         })
     }

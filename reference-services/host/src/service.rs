@@ -103,7 +103,7 @@ impl Service {
 
     /// Names a topic that the service publishes from its outbox and that nobody needs to hear.
     ///
-    /// RabbitMQ keeps no event of a topic without a subscription. For any other topic that is a consumer that has not
+    /// RabbitMQ and SQS keep no event of a topic without a subscription. For any other topic that is a consumer that has not
     /// come yet, and the outbox waits for it; for this one it is nobody's loss, and the outbox goes on.
     pub fn unheard(mut self, topic: impl Into<String>) -> Self {
         self.unheard.push(topic.into());

@@ -28,7 +28,7 @@ const PLATFORM: &str = "commerce-platform";
 const SANDBOX: &str = "commerce-provider-sandbox";
 
 /// Runtimes, transports and databases: contracts are data.
-const NOT_IN_CONTRACTS: [&str; 15] = [
+const NOT_IN_CONTRACTS: [&str; 16] = [
     "tokio",
     "async-std",
     "smol",
@@ -41,6 +41,7 @@ const NOT_IN_CONTRACTS: [&str; 15] = [
     "sqlx",
     "rdkafka",
     "lapin",
+    "aws-config",
     "redis",
     "rustls",
     "socket2",

@@ -9,11 +9,12 @@ use super::Context;
 /// What compiles or links C from a build script.
 const BUILDS_C: [&str; 6] = ["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools"];
 /// Clients of brokers, databases and HTTP.
-const CLIENTS: [&str; 9] = [
+const CLIENTS: [&str; 10] = [
     "rdkafka",
     "lapin",
     "sqlx",
     "redis",
+    "aws-config",
     "aws-sdk-sqs",
     "aws-sdk-sns",
     "reqwest",

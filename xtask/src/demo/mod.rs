@@ -26,6 +26,10 @@ pub(crate) enum Bus {
     #[value(name = "rabbitmq")]
     RabbitMq,
     Kafka,
+    /// SQS alone.
+    Sqs,
+    /// SQS behind SNS.
+    Sns,
 }
 
 /// What holds the services' state.
@@ -42,6 +46,8 @@ impl Bus {
             Self::Memory | Self::Sqlite => None,
             Self::RabbitMq => Some(Server::RabbitMq),
             Self::Kafka => Some(Server::Kafka),
+            Self::Sqs => Some(Server::Sqs),
+            Self::Sns => Some(Server::Sns),
         }
     }
 }

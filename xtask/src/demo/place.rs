@@ -61,6 +61,8 @@ impl Stage {
             Bus::Sqlite => None,
             Bus::RabbitMq => Some(self.virtual_host(&name)?),
             Bus::Kafka => Some(self.kafka()?),
+            Bus::Sqs => Some(self.queues("SQS_URL", "&topics=none")?),
+            Bus::Sns => Some(self.queues("SNS_URL", "")?),
         };
         let store = match store {
             Store::Sqlite => None,
@@ -129,6 +131,15 @@ impl Stage {
             kafka::wipe(address)?;
         }
         Ok(address.to_owned())
+    }
+
+    /// Queues and topics whose names nobody else's begin like, those of an earlier run of the same number included.
+    fn queues(&self, variable: &str, settings: &str) -> Result<String> {
+        let endpoint = self.url(variable)?;
+        let prefix = format!("d{:x}-{:x}-", std::process::id() & 0xff_ffff, self.places);
+        Ok(format!(
+            "sqs://test:test@us-east-1?endpoint={endpoint}&prefix={prefix}{settings}"
+        ))
     }
 
     fn virtual_host(&self, name: &str) -> Result<String> {

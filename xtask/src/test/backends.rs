@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 const NAME: &str = "backends";
 const PAGES: [&str; 2] = ["docs/backends.md", "crates/event-bus/README.md"];
-const BACKENDS: [&str; 4] = ["memory", "sqlite", "kafka", "rabbitmq"];
+const BACKENDS: [&str; 5] = ["memory", "sqlite", "kafka", "rabbitmq", "sqs"];
 const BEGIN: &str =
     "<!-- made by `cargo xtask test workspace --bless` from what the conformance suite found -->\n";
 const END: &str = "<!-- end -->";

@@ -110,6 +110,20 @@ pub(super) const SUITES: &[Suite] = &[
         Source::Sample,
     ),
     demo(
+        "demo-sqs",
+        "the demo, SQS alone and PostgreSQL",
+        Bus::Sqs,
+        Store::PostgreSql,
+        Source::Sample,
+    ),
+    demo(
+        "demo-sns",
+        "the demo, SQS behind SNS, and SQLite",
+        Bus::Sns,
+        Store::Sqlite,
+        Source::Sample,
+    ),
+    demo(
         "demo-kafka-olist",
         "the demo on Kafka and PostgreSQL with the Olist orders",
         Bus::Kafka,

@@ -51,7 +51,7 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Directory of everything that is kept on this machine.
     pub data: PathBuf,
-    /// The event bus: `memory:`, `sqlite:FILE`, `kafka://…`, `amqp://…`; by default a file in the data directory.
+    /// The event bus: `memory:`, `sqlite:FILE`, `kafka://…`, `amqp://…`, `sqs://…`; by default a file in the data directory.
     pub bus: Option<ConnectionUrl>,
     /// Keeps topics and databases apart from those of other platforms on the same servers: it goes before the names of
     /// topics, PostgreSQL schemas and SQLite files.
@@ -410,9 +410,8 @@ fn check(settings: &Settings) -> Vec<Mistake> {
         ));
     }
     let bus = settings.bus_url();
-    if !["memory", "sqlite", "kafka", "amqp", "amqps"].contains(&bus.scheme()) {
-        let right =
-            "memory:, sqlite:FILE, kafka://HOST:PORT or amqp://USER:PASSWORD@HOST:PORT/VHOST";
+    if !["memory", "sqlite", "kafka", "amqp", "amqps", "sqs"].contains(&bus.scheme()) {
+        let right = "memory:, sqlite:FILE, kafka://HOST:PORT, amqp://USER:PASSWORD@HOST:PORT/VHOST or sqs://REGION";
         mistakes.push(Mistake::new(
             "bus",
             format!("`{}:` is not a bus", bus.scheme()),

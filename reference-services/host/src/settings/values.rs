@@ -38,6 +38,7 @@ impl fmt::Display for ConnectionUrl {
         match rest
             .rfind('@')
             .filter(|at| *at < authority_end || !rest[..*at].contains('?'))
+            .or_else(|| rest[..authority_end].rfind('@'))
         {
             Some(at) => write!(formatter, "{scheme}://***@{}", &rest[at + 1..]),
             None => formatter.write_str(&self.0),
@@ -146,6 +147,10 @@ mod tests {
             ("sqlite:data/bus.db", "sqlite:data/bus.db"),
             ("memory:", "memory:"),
             ("kafka://one:9092,two:9092", "kafka://one:9092,two:9092"),
+            (
+                "sqs://key:s3cret@eu-central-1?note=a@b",
+                "sqs://***@eu-central-1?note=a@b",
+            ),
         ] {
             assert_eq!(ConnectionUrl::new(url).to_string(), shown);
         }

@@ -3,6 +3,9 @@
 use anyhow::Context as _;
 use commerce_consumer_framework::storage::{AssertSqlSafe, Database};
 
+/// So much of every name is in that of a queue.
+const SQS_KEEPS: usize = 13;
+
 /// What of a run is not in its folder. It holds a URL with a password: no Debug.
 pub(crate) struct Leftovers {
     broker: Option<String>,
@@ -18,14 +21,22 @@ impl Leftovers {
         databases: Vec<String>,
     ) -> Self {
         let scheme = |url: &str| url.split(':').next().unwrap_or_default().to_owned();
-        let made = match bus.map(scheme).as_deref() {
-            Some("kafka") => Some("topics and consumer groups on Kafka"),
-            Some("amqp" | "amqps") => Some("exchanges and queues on RabbitMQ"),
+        let named = |made, start| format!("{made}: every name that begins with {start}");
+        let ours = format!("{namespace}.");
+        let broker = match bus.map(scheme).as_deref() {
+            Some("kafka") => Some(named("topics and consumer groups on Kafka", &*ours)),
+            Some("amqp" | "amqps") => Some(named("exchanges and queues on RabbitMQ", &*ours)),
+            // Its names are short: the rest of a long one is a hash.
+            Some("sqs") => {
+                let start = namespace.get(..SQS_KEEPS).unwrap_or(namespace);
+                let made = "queues of SQS and topics of SNS, behind the URL's prefix";
+                Some(named(made, start))
+            }
             _ => None,
         };
         let store = store.filter(|url| scheme(url).starts_with("postgres"));
         Self {
-            broker: made.map(|made| format!("{made}: every name that begins with {namespace}.")),
+            broker,
             store: store.map(|url| (url.to_owned(), databases)),
         }
     }
@@ -92,6 +103,18 @@ mod tests {
             [
                 "exchanges and queues on RabbitMQ: every name that begins with demo-1.",
                 "schemas in PostgreSQL, to be removed with: DROP SCHEMA demo_1_orders CASCADE"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_left_on_sqs_is_told_as_far_as_its_names_tell_it() {
+        let url = Some("sqs://key:secret@eu-central-1");
+        let told = Leftovers::of(url, None, "demo-0123456789ab", Vec::new()).told();
+        assert_eq!(
+            told,
+            [
+                "queues of SQS and topics of SNS, behind the URL's prefix: every name that begins with demo-01234567"
             ]
         );
     }

@@ -24,7 +24,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "on|off", default_missing_value = "on", num_args = 0..=1, value_parser = on_or_off)]
     pub faults: Option<bool>,
 
-    /// `sqlite:FILE`, `memory:`, `kafka://HOST:PORT`, `amqp://USER:PASSWORD@HOST:PORT/VHOST`; a file in the data folder by default.
+    /// `sqlite:FILE`, `memory:`, `kafka://HOST:PORT`, `amqp://USER:PASSWORD@HOST:PORT/VHOST`, `sqs://REGION`; a file in the data folder by default.
     #[arg(long, value_name = "URL")]
     pub bus: Option<String>,
 

@@ -111,7 +111,7 @@ impl Run {
     fn begin(options: &DemoOptions) -> anyhow::Result<Self> {
         if forgets(options.bus.as_deref()) && options.kill_after.is_some() {
             bail!(
-                "--kill-after needs a bus that survives the process: the memory bus forgets what was published; leave --bus out, or take sqlite:, kafka:// or amqp://"
+                "--kill-after needs a bus that survives the process: the memory bus forgets what was published; leave --bus out, or take sqlite:, kafka://, amqp:// or sqs://"
             );
         }
         let secret = || Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string();

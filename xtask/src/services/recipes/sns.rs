@@ -1,6 +1,8 @@
-//! An endpoint that plays SNS and SQS together: moto's server, in a virtual environment of its own.
+//! An endpoint that plays SNS and SQS together: moto's server, in a virtual environment of its own, without the races
+//! that make it lose messages.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -19,6 +21,8 @@ use crate::workspace::on_path;
 const NAME: &str = "moto-5.2.5";
 const REQUIREMENT: &str = "moto[server]==5.2.5";
 const PROGRAM: &str = "moto_server";
+/// Python runs what is called so before anything else, whichever way the server is started.
+const MENDED: (&str, &str) = ("sitecustomize.py", include_str!("moto.py"));
 
 #[derive(Debug)]
 pub(super) struct Sns;
@@ -63,12 +67,12 @@ impl Recipe for Sns {
 
     fn start(&self, bringup: &Bringup<'_>, program: &Program) -> Result<()> {
         let port = port(bringup.ports(), "client").to_string();
-        let launch = Launch::new(&program.path, bringup.directory()).arguments([
-            "-H",
-            "127.0.0.1",
-            "-p",
-            &port,
-        ]);
+        let modules = bringup.directory().join("python");
+        fs::create_dir_all(&modules)?;
+        fs::write(modules.join(MENDED.0), MENDED.1)?;
+        let launch = Launch::new(&program.path, bringup.directory())
+            .arguments(["-H", "127.0.0.1", "-p", &port])
+            .variable("PYTHONPATH", modules.display().to_string());
         bringup.spawn("server", &launch)
     }
 

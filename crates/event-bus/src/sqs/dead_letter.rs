@@ -1,0 +1,318 @@
+//! Dead letters: a queue per subscription, FIFO where the subscription is.
+//!
+//! A letter is the message as it was, with what is known of its end beside it. In a FIFO queue each has a group to itself,
+//! so that all can be read at once: their order is in what is known of them. What SQS itself moves there, because a message
+//! was received too often, has nothing beside it and keeps its group.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::time::Instant;
+
+use super::call::{Outgoing, Parcel, receive};
+use super::changes::Changes;
+use super::desk::HandedOut;
+use super::fault::{Fault, insist};
+use super::history::{History, time};
+use super::member::Member;
+use super::names::{group_of, hash, is_keyless};
+use super::publish::{Target, Verdict, send};
+use super::split::ENTRIES;
+use super::topology::{Queue, Topology};
+use super::wire::{HISTORY, decode};
+use crate::dead_letter::DeadLetter;
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::name::{SubscriptionName, TopicName};
+
+/// How long a look keeps letters from others.
+const VISIBILITY: i32 = 120;
+/// Letters of one look; of more, the oldest of those are taken.
+const MOST: usize = 20_000;
+/// The reason of a letter that SQS wrote.
+const TOO_OFTEN: &str =
+    "received too often: SQS gave it up after max_receives deliveries without a verdict";
+
+/// Keeps, reads and gives back dead letters.
+pub(super) struct DeadLetters {
+    pub(super) topology: Arc<Topology>,
+}
+
+/// A letter that was received.
+struct Letter {
+    parcel: Parcel,
+    history: History,
+}
+
+impl DeadLetters {
+    /// Keeps a rejected message; returns when SQS has it.
+    pub(super) async fn bury(
+        &self,
+        member: &Member,
+        held: &HandedOut,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let parcel = &held.item.parcel;
+        let (topic, name) = (&member.subscription.topic, &member.subscription.name);
+        let now = Utc::now().timestamp_micros();
+        let before = History::of(&parcel.wire);
+        let first_received = parcel
+            .first_received
+            .map(|millis| millis.saturating_mul(1000));
+        let history = History {
+            topic: topic.to_string(),
+            subscription: name.to_string(),
+            position: parcel.id.clone(),
+            group: parcel.group.clone(),
+            attempts: held.attempt,
+            // The first attempt failed when it was made, as far as SQS tells, unless this is the first.
+            first_failed_at: match &before {
+                Some(before) => before.first_failed_at,
+                None => first_received.filter(|_| held.attempt > 1).unwrap_or(now),
+            },
+            order: match &before {
+                Some(before) => before.order,
+                None => (parcel.sent.unwrap_or(now / 1000), now),
+            },
+            reasons: before.map(|before| before.reasons).unwrap_or_default(),
+            rejected_at: now,
+        };
+        let history = history.rejected(reason, now);
+        let letter = Outgoing {
+            // The same rejection, asked for again because nobody answered, is one letter.
+            deduplication: hash(parcel.handle.as_bytes()),
+            group: group_of(None),
+            wire: parcel.wire.with(HISTORY, history.written()),
+            delay: 0,
+        };
+        let dead = &member.queues.dead;
+        let sent = self.send(dead, letter.clone()).await;
+        let sent = match sent {
+            Err(fault) if fault.is_missing() => {
+                // Somebody deleted the queue: it is made again, rather than the key stopped.
+                self.topology.forget(topic);
+                match self.topology.dead(topic, name, dead.fifo).await {
+                    Ok(dead) => self.send(&dead, letter).await,
+                    Err(fault) => Err(fault),
+                }
+            }
+            sent => sent,
+        };
+        sent.map_err(|fault| fault.error("settle"))
+    }
+
+    async fn send(&self, queue: &Queue, letter: Outgoing) -> Result<(), Fault> {
+        let deadline = Instant::now() + self.topology.config.request_timeout;
+        let target = Target::Queue(queue.clone());
+        match send(&self.topology, &target, &[letter], deadline)
+            .await
+            .pop()
+        {
+            Some(Verdict::Accepted) => Ok(()),
+            Some(Verdict::Failed(fault) | Verdict::Unknown(fault)) => Err(fault),
+            None => Err(Fault::unanswered()),
+        }
+    }
+
+    /// The oldest dead letters. They are taken and given back, so a look at the same time sees others.
+    pub(super) async fn list(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        const OPERATION: &str = "dead_letters";
+        let queues = self.topology.find(OPERATION, topic, name).await?;
+        let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
+        let taken = self
+            .take(&queues.dead, &changes)
+            .await
+            .map_err(|fault| fault.error(OPERATION))?;
+        let letters = taken
+            .iter()
+            .take(limit)
+            .map(|letter| opened(topic, name, letter))
+            .collect();
+        changes.make_visible(taken.into_iter().map(|letter| letter.parcel.handle));
+        changes.flush().await;
+        Ok(letters)
+    }
+
+    /// Gives the oldest dead letters that the filter wants to the subscription's queue. Each is taken from the dead
+    /// letters only when the queue has it; ended in between, it is in both.
+    pub(super) async fn redrive(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<u64, Error> {
+        const OPERATION: &str = "redrive";
+        if limit == 0 {
+            return Ok(0);
+        }
+        let queues = self.topology.find(OPERATION, topic, name).await?;
+        let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
+        let taken = self
+            .take(&queues.dead, &changes)
+            .await
+            .map_err(|fault| fault.error(OPERATION))?;
+        let wanted = |letter: &Letter| match decode(topic, &letter.parcel.wire, None) {
+            Ok(message) => filter.matches(&message.event),
+            Err(_) => filter.is_empty(),
+        };
+        let mut chosen = Vec::new();
+        let mut others = Vec::new();
+        for letter in taken {
+            if chosen.len() < limit && wanted(&letter) {
+                chosen.push(letter);
+            } else {
+                others.push(letter.parcel.handle);
+            }
+        }
+        changes.make_visible(others);
+        let outcome = self.send_again(&queues.main, &changes, chosen).await;
+        changes.flush().await;
+        outcome.map_err(|fault| fault.error(OPERATION))
+    }
+
+    async fn send_again(
+        &self,
+        main: &Queue,
+        changes: &Changes,
+        chosen: Vec<Letter>,
+    ) -> Result<u64, Fault> {
+        let target = Target::Queue(main.clone());
+        let mut redriven = 0;
+        let mut rest = chosen.into_iter();
+        loop {
+            let batch: Vec<Letter> = rest.by_ref().take(ENTRIES).collect();
+            if batch.is_empty() {
+                return Ok(redriven);
+            }
+            let again: Vec<Outgoing> = batch.iter().map(redriven_message).collect();
+            let deadline = Instant::now() + self.topology.config.request_timeout;
+            let verdicts = send(&self.topology, &target, &again, deadline).await;
+            let mut failure = None;
+            for (letter, verdict) in batch.into_iter().zip(verdicts) {
+                let handle = letter.parcel.handle;
+                let fault = match verdict {
+                    Verdict::Accepted => changes.delete(handle).await.err(),
+                    Verdict::Failed(fault) | Verdict::Unknown(fault) => {
+                        changes.make_visible([handle]);
+                        Some(fault)
+                    }
+                };
+                match fault {
+                    None => redriven += 1,
+                    Some(fault) => failure = Some(fault),
+                }
+            }
+            if let Some(fault) = failure {
+                changes.make_visible(rest.map(|letter| letter.parcel.handle));
+                return Err(fault);
+            }
+        }
+    }
+
+    /// Forgets all dead letters.
+    pub(super) async fn purge(
+        &self,
+        topic: &TopicName,
+        name: &SubscriptionName,
+    ) -> Result<u64, Error> {
+        const OPERATION: &str = "purge_dead_letters";
+        let failed = |fault: Fault| fault.error(OPERATION);
+        let queues = self.topology.find(OPERATION, topic, name).await?;
+        let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
+        let taken = self.take(&queues.dead, &changes).await.map_err(failed)?;
+        let deletions = taken
+            .into_iter()
+            .map(|letter| changes.delete(letter.parcel.handle));
+        let mut purged = 0;
+        for deleted in futures_util::future::join_all(deletions).await {
+            deleted.map_err(failed)?;
+            purged += 1;
+        }
+        Ok(purged)
+    }
+
+    /// Takes every letter that can be had, the oldest first. On a failure what was taken goes back.
+    async fn take(&self, dead: &Queue, changes: &Changes) -> Result<Vec<Letter>, Fault> {
+        let deadline = || Instant::now() + self.topology.config.request_timeout;
+        let [waiting, in_flight, _] = self.topology.counts(dead).await?;
+        let expected = usize::try_from(waiting + in_flight).unwrap_or(MOST);
+        let mut taken: Vec<Letter> = Vec::new();
+        let mut seen = HashSet::new();
+        while taken.len() < MOST {
+            // While more is expected, SQS is given a second to look into all of its servers.
+            let wait = Duration::from_secs(u64::from(taken.len() < expected));
+            let received = insist(deadline(), || async {
+                receive(&self.topology, dead, ENTRIES, VISIBILITY, wait).await
+            });
+            let parcels = match received.await {
+                Ok(parcels) => parcels,
+                Err(fault) => {
+                    changes.make_visible(taken.into_iter().map(|letter| letter.parcel.handle));
+                    changes.flush().await;
+                    return Err(fault);
+                }
+            };
+            let before = taken.len();
+            for parcel in parcels {
+                // Seen before: the look takes longer than its letters stay invisible.
+                if seen.insert(parcel.id.clone()) {
+                    taken.push(letter(parcel));
+                }
+            }
+            if taken.len() == before {
+                break;
+            }
+        }
+        taken.sort_by_key(|letter| letter.history.order);
+        Ok(taken)
+    }
+}
+
+fn letter(parcel: Parcel) -> Letter {
+    let history = History::of(&parcel.wire).unwrap_or_else(|| {
+        let sent = parcel.sent.unwrap_or_default();
+        let micros = sent.saturating_mul(1000);
+        History {
+            position: parcel.id.clone(),
+            group: parcel.group.clone(),
+            attempts: parcel.receives,
+            first_failed_at: micros,
+            rejected_at: micros,
+            order: (sent, micros),
+            reasons: vec![TOO_OFTEN.to_owned()],
+            ..History::default()
+        }
+    });
+    Letter { parcel, history }
+}
+
+fn opened(topic: &TopicName, name: &SubscriptionName, letter: &Letter) -> DeadLetter {
+    let Letter { parcel, history } = letter;
+    let wire = parcel.wire.without(HISTORY);
+    let body = decode(topic, &wire, history.group.as_deref());
+    DeadLetter::new(topic.clone(), name.clone(), body, history.position.clone())
+        .with_attempts(history.attempts)
+        .with_reasons(history.reasons.clone())
+        .with_times(time(history.first_failed_at), time(history.rejected_at))
+}
+
+/// The message again, with its past beside it, in the group it was in.
+fn redriven_message(letter: &Letter) -> Outgoing {
+    let Letter { parcel, history } = letter;
+    let group = history.group.clone().filter(|group| !is_keyless(group));
+    Outgoing {
+        // A letter that is redriven twice, because nobody answered, is redriven once.
+        deduplication: hash(format!("redriven {}", parcel.id).as_bytes()),
+        group: group.unwrap_or_else(|| group_of(None)),
+        wire: parcel.wire.with(HISTORY, history.written()),
+        delay: 0,
+    }
+}
