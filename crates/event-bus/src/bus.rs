@@ -204,6 +204,8 @@ impl EventBus {
     /// Returns how many. At most those that are there when it is called: what is rejected meanwhile stays.
     ///
     /// With [a rate](Redrive::per_second) it takes as long as that takes; dropped in between, it has redriven some.
+    /// Where [the backlog is not exact](crate::Capabilities::exact_backlog) some may be overlooked: call it until it
+    /// returns 0.
     pub async fn redrive(
         &self,
         topic: &TopicName,

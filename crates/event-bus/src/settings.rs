@@ -85,11 +85,20 @@ impl Settings {
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.pairs.first() {
             None => Ok(()),
-            Some((name, _)) => Err(config(format!(
-                "{}: {name:?} given twice or not known; the settings are {}",
-                self.backend,
-                self.known.join(", ")
-            ))),
+            Some((name, _)) => {
+                // A password with a ? in it ends up here: what looks like one is not shown.
+                let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                let shown = if is_name {
+                    format!("the setting {name:?} is")
+                } else {
+                    "a setting is".to_owned()
+                };
+                Err(config(format!(
+                    "{}: {shown} given twice or not known; the settings are {}",
+                    self.backend,
+                    self.known.join(", ")
+                )))
+            }
         }
     }
 }

@@ -266,7 +266,12 @@ fn bootstrap(hosts: &str) -> Result<String, Error> {
             Some((name, port)) if !name.is_empty() && port.parse::<u16>().is_ok() => {
                 servers.push(host.to_owned());
             }
-            Some(_) => return Err(config(format!("kafka: {host:?} is not HOST:PORT"))),
+            // Not shown: a password with a ? in it looks like a host.
+            Some(_) => {
+                return Err(config(
+                    "kafka: a broker is not HOST:PORT; in a password write ? as %3f, @ as %40, / as %2f",
+                ));
+            }
         }
     }
     Ok(servers.join(","))

@@ -1,5 +1,6 @@
 //! One idempotent producer for the process.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use chrono::Utc;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::config::Config;
 use super::context::Context;
@@ -32,7 +33,12 @@ pub(super) struct Publisher {
 struct Refusal {
     kind: PublishErrorKind,
     error: Error,
+    /// The topic is not there any more.
+    is_gone: bool,
 }
+
+/// What became of making sure of each topic of a batch: who waited in vain for one does not wait again.
+type Places<'a> = HashMap<&'a str, Result<(), (ErrorKind, String)>>;
 
 impl Publisher {
     pub(super) fn new(config: &Config, topics: Arc<Topics>) -> Result<Self, Error> {
@@ -49,15 +55,16 @@ impl Publisher {
         &self,
         messages: Vec<Message>,
     ) -> Vec<Result<Accepted, PublishError>> {
-        const OPERATION: &str = "publish";
         let give_up = Instant::now() + self.config.publish_timeout;
         let mut on_their_way = Vec::with_capacity(messages.len());
+        let mut places = Places::default();
         for message in &messages {
             let record = Record::of(message);
             let topic = message.topic.as_str();
             let mut ready = self.small_enough(message);
             if ready.is_ok() {
-                ready = self.topics.ensure(OPERATION, topic, Keeps::Events).await;
+                let place = (topic, Keeps::Events);
+                ready = self.ensure(&mut places, place, give_up).await;
             }
             let now = Utc::now();
             let sent = match delayed::due(message, now) {
@@ -65,20 +72,22 @@ impl Publisher {
                 Some(due) => {
                     let level = level_for(due.saturating_sub(now.timestamp_millis())).topic;
                     if ready.is_ok() {
-                        ready = self.topics.ensure(OPERATION, level, Keeps::Delayed).await;
+                        let place = (level, Keeps::Delayed);
+                        ready = self.ensure(&mut places, place, give_up).await;
                     }
                     (level, as_delayed(record, &message.topic, due))
                 }
             };
+            let place = sent.0.to_owned();
             let sent = match ready {
                 Ok(()) => self.send(sent.0, &sent.1, give_up).await,
                 Err(error) => Err(error),
             };
             let is_delayed = message.deliver_at.is_some_and(|due| due > now);
-            on_their_way.push((sent, is_delayed));
+            on_their_way.push((sent, place, is_delayed));
         }
         let mut results = Vec::with_capacity(messages.len());
-        for (message, (sent, is_delayed)) in messages.into_iter().zip(on_their_way) {
+        for (message, (sent, place, is_delayed)) in messages.into_iter().zip(on_their_way) {
             let result = match sent {
                 // The place where it waits is not the one that it will have.
                 Ok(delivery) if is_delayed => {
@@ -88,14 +97,43 @@ impl Publisher {
                 Err(error) => Err(Refusal {
                     kind: PublishErrorKind::Failed,
                     error,
+                    is_gone: false,
                 }),
             };
-            results.push(result.map_err(|Refusal { kind, error }| match kind {
+            if matches!(&result, Err(refusal) if refusal.is_gone) {
+                self.topics.forget(&place);
+            }
+            results.push(result.map_err(|Refusal { kind, error, .. }| match kind {
                 PublishErrorKind::Failed => PublishError::failed(message, error),
                 PublishErrorKind::Unknown => PublishError::unknown(message, error),
             }));
         }
         results
+    }
+
+    /// Makes sure of a topic, once for a batch and within its time.
+    async fn ensure<'a>(
+        &self,
+        places: &mut Places<'a>,
+        (topic, keeps): (&'a str, Keeps),
+        give_up: Instant,
+    ) -> Result<(), Error> {
+        const OPERATION: &str = "publish";
+        if let Some(known) = places.get(topic) {
+            return known
+                .clone()
+                .map_err(|(kind, problem)| Error::new(kind, OPERATION, problem));
+        }
+        let ensured = timeout_at(give_up, self.topics.ensure(OPERATION, topic, keeps)).await;
+        let ensured = ensured.unwrap_or_else(|_| {
+            let problem = format!("the brokers did not tell about topic {topic} in time");
+            Err(Error::new(ErrorKind::Timeout, OPERATION, problem))
+        });
+        let known = ensured
+            .as_ref()
+            .map_err(|error| (error.kind(), error.to_string()));
+        places.insert(topic, known.copied());
+        ensured
     }
 
     fn small_enough(&self, message: &Message) -> Result<(), Error> {
@@ -169,6 +207,9 @@ impl Publisher {
                 Ok(delivery) => return Ok(delivery),
                 Err((error, _)) => error,
             };
+            if full.rdkafka_error_code().is_some_and(is_gone) {
+                self.topics.forget(topic);
+            }
             if full.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(send_error(full));
             }
@@ -260,6 +301,7 @@ fn send_error(error: KafkaError) -> Error {
         Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidArgument) => {
             ErrorKind::Message
         }
+        Some(code) if is_gone(code) => ErrorKind::Unavailable,
         _ => ErrorKind::Backend,
     };
     Error::new(
@@ -275,6 +317,7 @@ fn outcome(delivered: Option<OwnedDeliveryResult>) -> Result<Accepted, Refusal> 
     let unknown = |error| Refusal {
         kind: PublishErrorKind::Unknown,
         error,
+        is_gone: false,
     };
     match delivered {
         Some(Ok(delivery)) => Ok(Accepted::new(Some(position(
@@ -287,12 +330,27 @@ fn outcome(delivered: Option<OwnedDeliveryResult>) -> Result<Accepted, Refusal> 
             "the bus was closed before the broker answered",
         ))),
         Some(Err((error, _))) => {
-            let (kind, error_kind) = verdict(error.rdkafka_error_code());
+            let code = error.rdkafka_error_code();
+            let (kind, error_kind) = verdict(code);
             let error = Error::new(error_kind, "publish", format!("not confirmed: {error}"))
                 .with_source(error);
-            Err(Refusal { kind, error })
+            Err(Refusal {
+                kind,
+                error,
+                is_gone: code.is_some_and(is_gone),
+            })
         }
     }
+}
+
+fn is_gone(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopicId
+    )
 }
 
 /// Only what says that the broker does not have the record is a failure. A time-out is not: the client does not tell
@@ -308,10 +366,7 @@ fn verdict(code: Option<RDKafkaErrorCode>) -> (PublishErrorKind, ErrorKind) {
             | RDKafkaErrorCode::InvalidMessageSize,
         ) => (Failed, ErrorKind::Message),
         Some(
-            RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::InvalidTopic
+            RDKafkaErrorCode::InvalidTopic
             | RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::PolicyViolation
@@ -320,6 +375,8 @@ fn verdict(code: Option<RDKafkaErrorCode>) -> (PublishErrorKind, ErrorKind) {
         Some(RDKafkaErrorCode::NotEnoughReplicas | RDKafkaErrorCode::PurgeQueue) => {
             (Failed, ErrorKind::Unavailable)
         }
+        // Somebody deleted it; it is made again by the next try.
+        Some(code) if is_gone(code) => (Failed, ErrorKind::Unavailable),
         Some(RDKafkaErrorCode::MessageTimedOut) => (Unknown, ErrorKind::Timeout),
         _ => (Unknown, ErrorKind::Unavailable),
     }

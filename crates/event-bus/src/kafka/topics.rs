@@ -102,6 +102,14 @@ impl Topics {
         Ok(())
     }
 
+    /// Looks again when a topic is asked for next: it may be gone.
+    pub(super) fn forget(&self, topic: &str) {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(topic);
+    }
+
     /// The client's administrator cannot be given tokens.
     pub(super) fn can_administer(&self) -> bool {
         !self.config.link.has_tokens()

@@ -1,6 +1,7 @@
 //! What travels with a message, which of it is wanted, where a subscription begins.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use commerce_event_bus::{Filter, Redrive, Start, SubscriptionName};
 
@@ -220,4 +221,22 @@ async fn receive_rejecting(
         delivery.reject(reason).await.unwrap();
     }
     numbers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_topic_is_made_again() {
+    let Some(url) = server(VARIABLE) else { return };
+    let bus = EventBus::connect(&with_settings(&url, "publish_timeout=3s"))
+        .await
+        .unwrap();
+    let topic = new_topic();
+    bus.publish(message(&topic, None, 1)).await.unwrap();
+    raw::delete_topic(&url, topic.as_str()).await;
+    let mut next = message(&topic, None, 2);
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = bus.publish(next).await {
+        assert!(error.is_retryable(), "{error}");
+        assert!(Instant::now() < deadline, "never made again: {error}");
+        next = error.into_parts().0;
+    }
 }
