@@ -6,10 +6,11 @@ moto answers every request in a thread, and its queues are plain lists:
 - `SNSBackend.publish_batch` drops the exceptions of such races, and with them the entries from its answer.
 - `SQSBackend.receive_message` looks once which message groups are in flight, before it waits: of two requests that
   wait, both are given messages of one group. While a group is in flight it does not wait but spins.
+- Every message that is sent has the whole queue counted several times, by whoever asks for another of its attributes.
 - A binary attribute of SNS reaches the queue as base64 text, and receiving it fails.
 
 So: one request at a time; who waits lets others in, and looks again when something of the queue has changed, or may have
-become visible; the attribute is decoded.
+become visible; nobody counts for a message that is sent; the attribute is decoded.
 """
 
 import base64
@@ -19,7 +20,7 @@ import threading
 import time
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
-from moto.sqs.models import SQSBackend
+from moto.sqs.models import Queue, SQSBackend
 
 # Nobody tells when a message becomes visible again.
 LOOK = 0.25
@@ -53,7 +54,16 @@ def send(self, queue_name, message_body, message_attributes=None, *more, **named
     for attribute in (message_attributes or {}).values():
         if isinstance(attribute.get("BinaryValue"), str):
             attribute["BinaryValue"] = base64.b64decode(attribute["BinaryValue"])
-    return send_message(self, queue_name, message_body, message_attributes, *more, **named)
+    Queue.sending = True
+    try:
+        return send_message(self, queue_name, message_body, message_attributes, *more, **named)
+    finally:
+        Queue.sending = False
+
+
+def uncounted(name):
+    count = getattr(Queue, name).fget
+    setattr(Queue, name, property(lambda queue: 0 if Queue.sending else count(queue)))
 
 
 def telling(method):
@@ -65,6 +75,10 @@ def telling(method):
     return change
 
 
+Queue.sending = False
+uncounted("approximate_number_of_messages")
+uncounted("approximate_number_of_messages_delayed")
+uncounted("approximate_number_of_messages_not_visible")
 DomainDispatcherApplication.__call__ = one_at_a_time
 SQSBackend.receive_message = receive
 SQSBackend.send_message = telling(send)
