@@ -55,7 +55,7 @@ impl Publisher {
         for message in &messages {
             let record = Record::of(message);
             let topic = message.topic.as_str();
-            let mut ready = self.small_enough(message);
+            let mut ready = self.can_be_carried(message);
             if ready.is_ok() {
                 ready = self.topics.ensure(OPERATION, topic, Keeps::Events).await;
             }
@@ -98,7 +98,8 @@ impl Publisher {
         results
     }
 
-    fn small_enough(&self, message: &Message) -> Result<(), Error> {
+    fn can_be_carried(&self, message: &Message) -> Result<(), Error> {
+        message.ensure_comes_back()?;
         let (size, most) = (message.size(), self.config.max_message);
         if size <= most {
             return Ok(());
