@@ -77,9 +77,11 @@ mod tests {
 
     use super::*;
 
+    type Target = fn(&[u8]);
+
     #[test]
     fn every_seed_of_the_fuzz_targets_holds() {
-        let targets: [(&str, fn(&[u8])); 2] = [
+        let targets: [(&str, Target); 2] = [
             ("cloudevent_json", cloudevent_json),
             ("cloudevent_headers", cloudevent_headers),
         ];
