@@ -1,4 +1,4 @@
-//! One entry for people and CI: `cargo xtask test | services | ci | bench | chaos`.
+//! One entry for people and CI: `cargo xtask test | services | ci | bench | chaos | fuzz`.
 //!
 //! It has few dependencies on purpose: it is the first thing anybody builds here. Every server is spoken to over its own
 //! wire protocol with the standard library alone (see `services::wire`), so that "up" means "it answered", not "a port opened".
@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod demo;
+mod fuzz;
 mod progress;
 mod services;
 mod table;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Options),
     /// Kills the platform in the middle of its work, again and again, and sees it recover.
     Chaos(chaos::Options),
+    /// Feeds the decoders of foreign bytes what nobody thought of.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Chaos(options) => chaos::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
     });
     match outcome {
         Ok(code) => code,

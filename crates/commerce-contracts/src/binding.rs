@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::attribute::{Attribute, EnvelopeError, essence, timestamp};
+use crate::attribute::{Attribute, EnvelopeError, check_text, essence, timestamp};
 use crate::cloud_event::CloudEvent;
 use crate::reading::Reading;
 
@@ -65,6 +65,10 @@ pub fn from_headers<'a>(
         }
     }
     let content_type = content_type.filter(|content_type| !content_type.is_empty());
+    if let Some(content_type) = content_type {
+        // The transport's field is an attribute like the others: JSON could not carry what breaks their rule.
+        check_text("datacontenttype", content_type)?;
+    }
     reading.finish(content_type.map(str::to_owned), data)
 }
 

@@ -11,6 +11,10 @@ mod cloud_event;
 pub mod commerce;
 mod contract;
 mod event;
+// What fuzzers call: in no other build, and no part of the API.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod reading;
 

@@ -119,6 +119,10 @@ fn foreign_mistakes_are_errors() {
         ),
         Err(EnvelopeError::Missing { attribute: "id" })
     );
+    // JSON could not carry it, and what was received is often sent on.
+    let data = Some(Bytes::from_static(b"1"));
+    let error = read(&[], Some("text/plain\u{1}"), data).unwrap_err();
+    assert!(error.to_string().contains("control character"), "{error}");
 }
 
 #[test]

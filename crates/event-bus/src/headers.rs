@@ -86,6 +86,11 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// A foreign name, for logs and dead letters: quoted, and cut where it is longer than any of ours.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("{:?}", name.chars().take(40).collect::<String>())
+}
+
 fn problem_of(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("it is empty");

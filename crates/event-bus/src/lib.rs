@@ -15,6 +15,10 @@ mod delivery;
 mod derived;
 mod error;
 mod filter;
+// What fuzzers call: in no other build, and no part of the API.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 #[cfg(any(feature = "kafka", feature = "rabbitmq"))]
 mod lanes;

@@ -102,6 +102,19 @@ impl Message {
         &self.headers
     }
 
+    /// Refuses what comes back as another event: beside attributes in headers, data that is a whole event by its media type
+    /// is taken for the event of the message.
+    pub(crate) fn ensure_comes_back(&self) -> Result<(), Error> {
+        const FAMILY: &str = "application/cloudevents";
+        let media_type = self.event.data_content_type().unwrap_or_default().trim();
+        let start = media_type.get(..FAMILY.len()).unwrap_or_default();
+        if !start.eq_ignore_ascii_case(FAMILY) {
+            return Ok(());
+        }
+        let problem = "the data is a CloudEvent by its media type, and would be taken for the event itself: give it another, such as application/json";
+        Err(Error::new(ErrorKind::Message, "publish", problem))
+    }
+
     /// What it weighs against bounds in bytes: its data, its headers and the texts of its event, without what a
     /// transport adds.
     pub fn size(&self) -> usize {
@@ -174,5 +187,32 @@ impl Undecodable {
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (String, Bytes)>) -> Self {
         self.headers.extend(headers);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_in_an_event_is_refused_where_it_is_published() {
+        let of = |media_type: &str| {
+            let event = CloudEvent::new("/test", "test.done.v1")
+                .and_then(|event| event.with_data(media_type, "{}"))
+                .unwrap();
+            Message::new(TopicName::new("orders").unwrap(), event).ensure_comes_back()
+        };
+        for whole in [
+            "application/cloudevents",
+            "Application/CloudEvents+JSON; charset=UTF-8",
+            "application/cloudevents-batch+json",
+        ] {
+            let error = of(whole).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Message, "{whole}");
+            assert!(error.to_string().contains("application/json"), "{error}");
+        }
+        for data in ["application/json", "application/cloud", "text/plain"] {
+            assert!(of(data).is_ok(), "{data}");
+        }
     }
 }

@@ -61,6 +61,11 @@ impl Assembly {
     /// # Errors
     /// What keeps it from starting: a port that is taken, a server that does not answer, a wrong setting.
     pub async fn start(self, surroundings: Surroundings) -> anyhow::Result<Platform> {
+        // All services at once are too much for a stack.
+        Box::pin(self.assemble(surroundings)).await
+    }
+
+    async fn assemble(self, surroundings: Surroundings) -> anyhow::Result<Platform> {
         let mut payments = self.payments;
         let provider = match self.sandbox {
             Some(sandbox) => Some((

@@ -84,7 +84,7 @@ async fn serve(options: ServeOptions) -> ExitCode {
     let outcome = async {
         let stop = commerce_host::shutdown_on_signal()?;
         let _telemetry = commerce_host::init_telemetry("platform", &assembly.settings)?;
-        let platform = Box::pin(assembly.start(Surroundings::default())).await?;
+        let platform = assembly.start(Surroundings::default()).await?;
         println!(
             "the platform is at {}, its documentation at {}/docs/",
             platform.services.url(),

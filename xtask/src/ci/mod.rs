@@ -5,7 +5,7 @@ mod floors;
 mod light;
 mod manifest;
 mod names;
-mod tools;
+pub(crate) mod tools;
 
 use std::fs::File;
 use std::io::Read as _;

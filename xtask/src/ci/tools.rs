@@ -12,13 +12,14 @@ use crate::table::seconds;
 use crate::workspace::Workspace;
 
 /// (package, version to install)
-pub(super) type Tool = (&'static str, &'static str);
+pub(crate) type Tool = (&'static str, &'static str);
 
 pub(super) const CARGO_DENY: Tool = ("cargo-deny", "0.20.2");
+pub(crate) const CARGO_FUZZ: Tool = ("cargo-fuzz", "0.13.2");
 pub(super) const CARGO_HACK: Tool = ("cargo-hack", "0.6.46");
 
 /// A search path on which the tool is found; installs it if it is neither on the present one nor in the cache.
-pub(super) fn path_with(
+pub(crate) fn path_with(
     workspace: &Workspace,
     (name, version): Tool,
     task: &Task,

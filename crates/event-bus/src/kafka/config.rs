@@ -143,7 +143,10 @@ impl Config {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", self.linger.as_millis().to_string())
             .set("queue.buffering.max.kbytes", "131072")
-            .set("message.max.bytes", (self.max_message + ROOM).to_string())
+            .set(
+                "message.max.bytes",
+                self.max_message.saturating_add(ROOM).to_string(),
+            )
             .set(
                 "message.timeout.ms",
                 self.publish_timeout.as_millis().max(1).to_string(),

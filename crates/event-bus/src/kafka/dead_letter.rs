@@ -321,7 +321,7 @@ fn read(
 }
 
 /// The record as it is kept: the original one, and what is known about its end.
-fn as_letter(
+pub(super) fn as_letter(
     topic: &TopicName,
     name: &SubscriptionName,
     record: &Record,
@@ -350,7 +350,7 @@ fn as_letter(
 }
 
 /// The record as its subscription gets it again: what it failed of before comes with it.
-fn as_redriven(name: &SubscriptionName, letter: &Record) -> Record {
+pub(super) fn as_redriven(name: &SubscriptionName, letter: &Record) -> Record {
     let mut again = letter
         .original()
         .with(REDRIVEN_FOR, name.as_str().to_owned());
@@ -369,7 +369,7 @@ fn time(record: &Record, header: &str) -> Option<DateTime<Utc>> {
     Some(time.with_timezone(&Utc))
 }
 
-fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLetter {
+pub(super) fn letter(topic: &TopicName, name: &SubscriptionName, record: &Record) -> DeadLetter {
     let number = |header| {
         record
             .header(header)

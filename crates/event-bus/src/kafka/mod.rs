@@ -7,6 +7,8 @@ mod dead_letter;
 mod delayed;
 mod feed;
 mod frontier;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod member;
 mod offsets;
 mod publish;

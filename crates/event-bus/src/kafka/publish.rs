@@ -61,12 +61,13 @@ impl Publisher {
         for message in &messages {
             let record = Record::of(message);
             let topic = message.topic.as_str();
-            let mut ready = self.small_enough(message);
+            let mut ready = self.can_be_carried(message);
             if ready.is_ok() {
                 let place = (topic, Keeps::Events);
                 ready = self.ensure(&mut places, place, give_up).await;
             }
             let now = Utc::now();
+            let mut waits_in = None;
             let sent = match delayed::due(message, now) {
                 None => (topic, record),
                 Some(due) => {
@@ -75,22 +76,21 @@ impl Publisher {
                         let place = (level, Keeps::Delayed);
                         ready = self.ensure(&mut places, place, give_up).await;
                     }
+                    waits_in = Some(level);
                     (level, as_delayed(record, &message.topic, due))
                 }
             };
-            let place = sent.0.to_owned();
             let sent = match ready {
                 Ok(()) => self.send(sent.0, &sent.1, give_up).await,
                 Err(error) => Err(error),
             };
-            let is_delayed = message.deliver_at.is_some_and(|due| due > now);
-            on_their_way.push((sent, place, is_delayed));
+            on_their_way.push((sent, waits_in));
         }
         let mut results = Vec::with_capacity(messages.len());
-        for (message, (sent, place, is_delayed)) in messages.into_iter().zip(on_their_way) {
+        for (message, (sent, waits_in)) in messages.into_iter().zip(on_their_way) {
             let result = match sent {
                 // The place where it waits is not the one that it will have.
-                Ok(delivery) if is_delayed => {
+                Ok(delivery) if waits_in.is_some() => {
                     outcome(delivery.await.ok()).map(|_| Accepted::new(None))
                 }
                 Ok(delivery) => outcome(delivery.await.ok()),
@@ -101,7 +101,8 @@ impl Publisher {
                 }),
             };
             if matches!(&result, Err(refusal) if refusal.is_gone) {
-                self.topics.forget(&place);
+                self.topics
+                    .forget(waits_in.unwrap_or(message.topic.as_str()));
             }
             results.push(result.map_err(|Refusal { kind, error, .. }| match kind {
                 PublishErrorKind::Failed => PublishError::failed(message, error),
@@ -136,7 +137,8 @@ impl Publisher {
         ensured
     }
 
-    fn small_enough(&self, message: &Message) -> Result<(), Error> {
+    fn can_be_carried(&self, message: &Message) -> Result<(), Error> {
+        message.ensure_comes_back()?;
         let (size, most) = (message.size(), self.config.max_message);
         if size <= most {
             return Ok(());

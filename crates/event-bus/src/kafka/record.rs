@@ -9,7 +9,7 @@ use commerce_contracts::{Attribute, CloudEvent, binding};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 
 use crate::filter::Filter;
-use crate::headers::Headers;
+use crate::headers::{Headers, quoted};
 use crate::message::{Message, Undecodable};
 use crate::name::TopicName;
 
@@ -172,7 +172,10 @@ impl Record {
         if filter.is_empty() {
             return true;
         }
-        if self.is_structured() {
+        // Whether an empty one counts as unset, the event knows.
+        let is_empty = |name: &str| self.attribute(name).is_some_and(str::is_empty);
+        let mut conditions = filter.conditions().iter();
+        if self.is_structured() || conditions.any(|condition| is_empty(&condition.attribute)) {
             return self.event().is_ok_and(|event| filter.matches(&event));
         }
         filter.matches_attributes(|name| match name {
@@ -201,9 +204,7 @@ impl Record {
             .headers
             .iter()
             .find(|(header, _)| header.strip_prefix(PREFIX) == Some(name))?;
-        std::str::from_utf8(value.as_deref()?)
-            .ok()
-            .filter(|value| !value.is_empty())
+        std::str::from_utf8(value.as_deref()?).ok()
     }
 
     /// The event in the record, in binary or structured mode.
@@ -242,9 +243,9 @@ impl Record {
             {
                 let value = value
                     .as_deref()
-                    .ok_or_else(|| format!("header {name:?} is null"))?;
+                    .ok_or_else(|| format!("header {} is null", quoted(name)))?;
                 let value = std::str::from_utf8(value)
-                    .map_err(|_| format!("header {name:?} is not UTF-8"))?;
+                    .map_err(|_| format!("header {} is not UTF-8", quoted(name)))?;
                 attributes.push((name.as_str(), value));
             }
             binding::from_headers(

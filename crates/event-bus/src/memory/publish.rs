@@ -19,12 +19,14 @@ pub(super) async fn publish(
     let mut refused = None;
     for message in messages {
         let result = match refused {
-            // Refused alone: it would never be accepted, and those after it need not wait for that.
-            None if message.size() > shared.config.max_message => {
-                results.push(Err(too_large(message, shared.config.max_message)));
-                continue;
-            }
-            None => append(shared, message, deadline).await,
+            None => match can_be_carried(&message, shared.config.max_message) {
+                Ok(()) => append(shared, message, deadline).await,
+                // Refused alone: it would never be accepted, and those after it need not wait for that.
+                Err(error) => {
+                    results.push(Err(PublishError::failed(message, error)));
+                    continue;
+                }
+            },
             // It would come before the one that was refused.
             Some(kind) => {
                 let problem = "a message before it in the batch was not accepted";
@@ -79,10 +81,15 @@ async fn append(
     }
 }
 
-fn too_large(message: Message, limit: usize) -> PublishError {
+fn can_be_carried(message: &Message, limit: usize) -> Result<(), Error> {
+    // It would come back here; what works in memory is to work everywhere.
+    message.ensure_comes_back()?;
     let size = message.size();
+    if size <= limit {
+        return Ok(());
+    }
     let problem = format!("the message is {size} bytes, and {limit} are allowed (max_message)");
-    PublishError::failed(message, Error::new(ErrorKind::Message, "publish", problem))
+    Err(Error::new(ErrorKind::Message, "publish", problem))
 }
 
 /// When on tokio's clock, which tests pause, a time of the wall clock is; `None` when it has passed. A time beyond what

@@ -12,6 +12,7 @@ use super::headers::{self, bytes_of, long, text};
 use super::trail::is_trail;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
+use crate::headers::quoted;
 use crate::message::{Message, Undecodable};
 use crate::name::TopicName;
 
@@ -33,6 +34,7 @@ const PERSISTENT: u8 = 2;
 
 /// The properties and body of a message.
 pub(super) fn encode(message: &Message) -> Result<(BasicProperties, Bytes), Error> {
+    message.ensure_comes_back()?;
     let event = &message.event;
     let mut headers = FieldTable::default();
     headers::write(&message.headers, &mut headers)?;
@@ -105,18 +107,24 @@ pub(super) fn is_wanted(filter: &Filter, properties: &BasicProperties, body: &By
         return true;
     }
     let content_type = content_type(properties);
-    // A time is written in more than one way.
-    let by_time = |filter: &Filter| {
-        let mut conditions = filter.conditions().iter();
-        conditions.any(|condition| condition.attribute == "time")
+    // A time is written in more than one way; whether an empty attribute counts as unset, the event knows.
+    let is_unclear = |name: &str| {
+        name == "time"
+            || attribute(properties, name)
+                .and_then(text)
+                .is_some_and(|text| text.is_empty())
     };
-    if content_type.is_some_and(binding::is_structured) || by_time(filter) {
+    let mut conditions = filter.conditions().iter();
+    if content_type.is_some_and(binding::is_structured)
+        || conditions.any(|condition| is_unclear(&condition.attribute))
+    {
         return event(properties, body).is_ok_and(|event| filter.matches(&event));
     }
     filter.matches_attributes(|name| match name {
         "datacontenttype" => content_type
             .filter(|content_type| !content_type.is_empty())
-            .map(Cow::Borrowed),
+            .map(Cow::Borrowed)
+            .or_else(|| attribute(properties, name).and_then(text).map(Cow::Owned)),
         name => attribute(properties, name).and_then(text).map(Cow::Owned),
     })
 }
@@ -149,7 +157,7 @@ fn event(properties: &BasicProperties, body: &Bytes) -> Result<CloudEvent, Strin
         } else if is_attribute(name) {
             attributes.push((
                 name,
-                text(value).ok_or_else(|| format!("header {name:?} is not text"))?,
+                text(value).ok_or_else(|| format!("header {} is not text", quoted(name)))?,
             ));
         }
     }

@@ -12,7 +12,8 @@ use crate::headers::Headers;
 /// What this backend adds to a message begins so.
 pub(super) const OURS: &str = "commerce-";
 
-/// The names of the headers in their order, with commas between: AMQP's table has neither an order nor a name twice.
+/// The names of the headers in their order, with commas between, or an array where a foreign name holds a comma: AMQP's
+/// table has neither an order nor a name twice.
 const ORDER: &str = "commerce-header-order";
 
 /// What the broker writes.
@@ -113,7 +114,13 @@ pub(super) fn write(headers: &Headers, table: &mut FieldTable) -> Result<(), Err
         table.insert(key, value);
     }
     if !names.is_sorted_by(|one, next| one < next) {
-        table.insert(ShortString::from(ORDER), long(names.join(",")));
+        let order = if names.iter().any(|name| name.contains(',')) {
+            let names: Vec<AMQPValue> = names.into_iter().map(long).collect();
+            AMQPValue::FieldArray(FieldArray::from(names))
+        } else {
+            long(names.join(","))
+        };
+        table.insert(ShortString::from(ORDER), order);
     }
     Ok(())
 }
@@ -121,17 +128,25 @@ pub(super) fn write(headers: &Headers, table: &mut FieldTable) -> Result<(), Err
 /// The headers of a message: all that are not attributes, ours or the broker's, in the order they were added where it
 /// is known, else by name.
 pub(super) fn read(table: &FieldTable, is_attribute: impl Fn(&str) -> bool) -> Headers {
-    let ordered = match table.inner().get(ORDER) {
-        Some(order) => text(order).unwrap_or_default(),
-        None => String::new(),
+    let ordered: Vec<String> = match table.inner().get(ORDER) {
+        Some(AMQPValue::FieldArray(names)) => names.as_slice().iter().filter_map(text).collect(),
+        Some(names) => {
+            let names = text(names).unwrap_or_default();
+            names.split(',').map(str::to_owned).collect()
+        }
+        None => Vec::new(),
     };
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in &ordered {
+        *times.entry(name).or_default() += 1;
+    }
     let mut values: BTreeMap<&str, Vec<&AMQPValue>> = BTreeMap::new();
     for (name, value) in table.inner() {
         let name = name.as_str();
         if is_attribute(name) || name.starts_with(OURS) || is_brokers_own(name) {
             continue;
         }
-        let twice = ordered.split(',').filter(|known| *known == name).count() > 1;
+        let twice = times.get(name).is_some_and(|times| *times > 1);
         let each = match value {
             AMQPValue::FieldArray(array) if twice => array.as_slice().iter().rev().collect(),
             value => vec![value],
@@ -139,9 +154,9 @@ pub(super) fn read(table: &FieldTable, is_attribute: impl Fn(&str) -> bool) -> H
         values.insert(name, each);
     }
     let mut headers = Vec::with_capacity(values.len());
-    for name in ordered.split(',') {
-        if let Some(value) = values.get_mut(name).and_then(Vec::pop) {
-            headers.push((name.to_owned(), bytes_of(value)));
+    for name in &ordered {
+        if let Some(value) = values.get_mut(name.as_str()).and_then(Vec::pop) {
+            headers.push((name.clone(), bytes_of(value)));
         }
     }
     for (name, values) in values {
@@ -165,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn headers_come_back_as_they_went(
-            headers in proptest::collection::vec(("[a-d]{1,2}", proptest::collection::vec(any::<u8>(), 0..4)), 0..8)
+            headers in proptest::collection::vec(("[a-d,]{1,2}", proptest::collection::vec(any::<u8>(), 0..4)), 0..8)
         ) {
             let headers: Headers = headers
                 .into_iter()

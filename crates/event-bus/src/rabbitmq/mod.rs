@@ -6,6 +6,8 @@ pub(crate) mod dead_letter;
 mod delay;
 pub(crate) mod envelope;
 mod feed;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod headers;
 mod intake;
 mod link;

@@ -27,6 +27,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn encode(message: &Message) -> Result<Self, Error> {
+        message.ensure_comes_back()?;
         let event = &message.event;
         let attributes =
             serde_json::to_string(&binding::to_headers(event, "")).map_err(|source| {
@@ -129,7 +130,7 @@ fn pairs(attributes: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// How many there are, then each name and each value with its length before it.
-fn write_headers(headers: &Headers) -> Vec<u8> {
+pub(super) fn write_headers(headers: &Headers) -> Vec<u8> {
     let mut written = Vec::with_capacity(4 + headers.size() + 8 * headers.len());
     // What is more than four bytes can count is larger than any message may be, and refused for that.
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -143,7 +144,7 @@ fn write_headers(headers: &Headers) -> Vec<u8> {
     written
 }
 
-fn read_headers(mut written: Bytes) -> Option<Headers> {
+pub(super) fn read_headers(mut written: Bytes) -> Option<Headers> {
     let count = written.try_get_u32().ok()?;
     let mut part = || {
         let length = usize::try_from(written.try_get_u32().ok()?).ok()?;

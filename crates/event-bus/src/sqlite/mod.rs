@@ -11,6 +11,8 @@ mod desks;
 mod expiry;
 mod fault;
 mod feed;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod lease;
 mod publish;
 mod pump;

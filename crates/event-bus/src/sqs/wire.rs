@@ -125,6 +125,7 @@ impl Wire {
 
 /// The message as it is sent; one that no queue takes is refused. `limit` counts what may be added when it is rejected.
 pub(super) fn encode(message: &Message, limit: usize) -> Result<Wire, Error> {
+    message.ensure_comes_back()?;
     let event = &message.event;
     let body = String::from_utf8(event.to_json())
         .map_err(|error| unfit(format!("the event is not UTF-8 in JSON: {error}")))?;
