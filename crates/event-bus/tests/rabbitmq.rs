@@ -12,6 +12,8 @@ mod partitions;
 mod proxy;
 #[path = "rabbitmq/raw.rs"]
 mod raw;
+#[path = "rabbitmq/redrive.rs"]
+mod redrive;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

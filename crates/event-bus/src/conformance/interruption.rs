@@ -1,18 +1,24 @@
 //! Cases about a broker that goes away for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, key, number, subscribe};
+use super::{Failure, Interruption};
 use crate::bus::EventBus;
 use crate::error::{ErrorKind, PublishErrorKind};
 
 const KEYS: u64 = 4;
-const MESSAGES: u64 = 60;
+
+/// Accepted before the interruption, and again after it.
+const ON_EACH_SIDE: u64 = 20;
 
 /// What became of what was published.
 #[derive(Default)]
@@ -21,22 +27,66 @@ struct Published {
     failed: BTreeSet<u64>,
 }
 
+/// How far the publishing has come, for who interrupts it, and the other way round. Both run in one task.
+#[derive(Default)]
+struct Progress {
+    accepted: AtomicU64,
+    /// Reported as failed or as unknown.
+    not_accepted: AtomicU64,
+    is_under_way: AtomicBool,
+    waits: Notify,
+    is_over: AtomicBool,
+}
+
+impl Progress {
+    /// Waits for a publish, and tells whenever it has to.
+    async fn under_way<T>(&self, publish: impl Future<Output = T>) -> T {
+        let mut publish = pin!(publish);
+        poll_fn(|context| {
+            let polled = publish.as_mut().poll(context);
+            let waits = polled.is_pending();
+            self.is_under_way.store(waits, Ordering::Relaxed);
+            if waits {
+                self.waits.notify_one();
+            }
+            polled
+        })
+        .await
+    }
+
+    fn is_midway(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed) >= ON_EACH_SIDE
+            && self.is_under_way.load(Ordering::Relaxed)
+    }
+
+    /// Interrupts in the middle of a publish, and makes sure that publishing felt it.
+    async fn interrupted(&self, interruption: &dyn Interruption) -> Result<(), Failure> {
+        while !self.is_midway() {
+            self.waits.notified().await;
+        }
+        // The publish gets no turn before the interruption has begun.
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let before = (count(&self.accepted), count(&self.not_accepted));
+        interruption.interrupt().await;
+        let accepted = count(&self.accepted) - before.0;
+        let is_held_up = self.is_under_way.load(Ordering::Relaxed) && accepted < ON_EACH_SIDE;
+        ensure!(
+            is_held_up || count(&self.not_accepted) > before.1,
+            "the interruption interrupted nothing: {accepted} publishes were accepted while it lasted, and none waits"
+        );
+        self.is_over.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 pub(super) async fn an_interruption_loses_nothing(stage: &Stage<'_>) -> Result<(), Failure> {
     let (bus, interruption) = stage.breakable().await?;
     let subscription = stage.subscription();
     let mut subscriber = subscribe(&bus, &subscription).await?;
-    let publishing = publish_through(stage, &bus);
-    let interrupting = async {
-        sleep(Duration::from_millis(200)).await;
-        interruption.interrupt().await;
-    };
-    let (published, ()) = tokio::join!(publishing, interrupting);
-    let published = published?;
-    ensure!(
-        published.accepted.len() as u64 > KEYS,
-        "hardly anything was accepted: {:?}",
-        published.accepted
-    );
+    let progress = Progress::default();
+    let publishing = publish_through(stage, &bus, &progress);
+    let interrupting = progress.interrupted(&*interruption);
+    let (published, ()) = tokio::try_join!(publishing, interrupting)?;
 
     // Everything accepted comes, in order per key; repeated perhaps, but what was refused never.
     let mut seen = BTreeSet::new();
@@ -83,16 +133,41 @@ fn settles_later(kind: ErrorKind) -> bool {
     )
 }
 
-/// Publishes one after the other; what is unknown is neither accepted nor failed.
-async fn publish_through(stage: &Stage<'_>, bus: &EventBus) -> Result<Published, Failure> {
+/// Publishes one after the other until it was interrupted and has gone on; what is unknown is neither accepted nor failed.
+async fn publish_through(
+    stage: &Stage<'_>,
+    bus: &EventBus,
+    progress: &Progress,
+) -> Result<Published, Failure> {
     let mut published = Published::default();
-    for n in 0..MESSAGES {
+    let mut accepted_after = 0;
+    let deadline = Instant::now() + stage.factory.patience();
+    let mut n = 0;
+    while accepted_after < ON_EACH_SIDE {
+        let is_over = progress.is_over.load(Ordering::Relaxed);
+        ensure!(
+            Instant::now() < deadline,
+            "of {n} publishes {} were accepted, {accepted_after} of them after the interruption (over: {is_over})",
+            published.accepted.len()
+        );
         let message = stage.message(Some(&format!("key-{}", n % KEYS)), n)?;
-        match bus.publish(message).await {
-            Ok(_) => published.accepted.insert(n),
-            Err(error) if error.kind() == PublishErrorKind::Failed => published.failed.insert(n),
-            Err(_) => false,
+        let result = progress.under_way(bus.publish(message)).await;
+        let counter = match &result {
+            Ok(_) => &progress.accepted,
+            Err(_) => &progress.not_accepted,
         };
+        counter.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(_) => {
+                published.accepted.insert(n);
+                accepted_after += u64::from(is_over);
+            }
+            Err(error) if error.kind() == PublishErrorKind::Failed => {
+                published.failed.insert(n);
+            }
+            Err(_) => {}
+        }
+        n += 1;
         sleep(Duration::from_millis(10)).await;
     }
     Ok(published)

@@ -86,20 +86,14 @@ impl Report {
         }
     }
 
-    /// What the backend does, as one JSON object: `backend`, `max_message_bytes`, `claims` (each with whether the
-    /// backend makes it and no case that needs it failed), and the number of cases that `passed`.
+    /// What the backend does, as one JSON object: `backend`, `max_message_bytes`, `claims` (each with whether the backend
+    /// makes it, a case that needs it passed and none failed), and the number of cases that `passed`.
     pub fn to_json(&self) -> String {
-        let failed = |claim: &str| {
-            self.outcomes.iter().any(|outcome| {
-                let case = CASES.iter().find(|case| case.name() == outcome.case);
-                outcome.failed() && case.is_some_and(|case| case.claims().contains(&claim))
-            })
-        };
         let claims: serde_json::Map<String, serde_json::Value> = self
             .capabilities
             .claims()
             .iter()
-            .map(|(claim, made)| ((*claim).to_owned(), (*made && !failed(claim)).into()))
+            .map(|(claim, made)| ((*claim).to_owned(), (*made && self.is_shown(claim)).into()))
             .collect();
         let passed = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
         serde_json::json!({
@@ -109,6 +103,17 @@ impl Report {
             "passed": self.outcomes.iter().filter(passed).count(),
         })
         .to_string()
+    }
+
+    /// Whether what ran shows that a claim is kept: nothing that failed says so, and neither does nothing at all.
+    fn is_shown(&self, claim: &str) -> bool {
+        let needs_it = |outcome: &&Outcome| {
+            let case = CASES.iter().find(|case| case.name() == outcome.case);
+            case.is_some_and(|case| case.claims().contains(&claim))
+        };
+        let mut of_claim = self.outcomes.iter().filter(needs_it);
+        let passed = |outcome: &Outcome| outcome.verdict == Verdict::Passed;
+        of_claim.clone().any(passed) && !of_claim.any(Outcome::failed)
     }
 
     /// Writes [`to_json`](Self::to_json) to `BACKEND.json` in the directory that the environment variable
@@ -161,5 +166,58 @@ impl fmt::Display for Report {
             f,
             "{passed} passed, {failed} failed, {not_claimed} not claimed"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDERED: &str = "keys_keep_their_order";
+    const ORDERED_TOO: &str = "a_key_waits_for_its_retry";
+
+    /// What the report says of a claim that is made, after these cases ended so.
+    fn says(claim: &str, outcomes: &[(&'static str, Verdict)]) -> bool {
+        let outcomes = outcomes
+            .iter()
+            .map(|(case, verdict)| Outcome::new(case, verdict.clone(), Duration::ZERO))
+            .collect();
+        let capabilities = Capabilities {
+            ordered: true,
+            ..Capabilities::none()
+        };
+        let json = Report::new("mine", capabilities, outcomes).to_json();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["claims"][claim].as_bool().unwrap()
+    }
+
+    #[test]
+    fn a_claim_is_kept_when_a_case_of_it_passed_and_none_failed() {
+        let failed = || Verdict::Failed("out of order".to_owned());
+        let not_run = Verdict::NotClaimed("connect_breakable");
+        assert!(says("ordered", &[(ORDERED, Verdict::Passed)]));
+        assert!(says(
+            "ordered",
+            &[(ORDERED, Verdict::Passed), (ORDERED_TOO, not_run.clone())]
+        ));
+        assert!(!says("ordered", &[(ORDERED, failed())]));
+        assert!(!says(
+            "ordered",
+            &[(ORDERED, Verdict::Passed), (ORDERED_TOO, failed())]
+        ));
+        assert!(!says("ordered", &[]), "nothing ran");
+        assert!(!says("ordered", &[(ORDERED, not_run)]), "it did not run");
+        let of_another = [("check_tells_that_it_works", Verdict::Passed)];
+        assert!(!says("ordered", &of_another), "another case passed");
+        let of_a_claim_not_made = [("purge_forgets", Verdict::Passed)];
+        assert!(!says("dead_letters", &of_a_claim_not_made), "not claimed");
+    }
+
+    #[test]
+    fn every_claim_has_a_case() {
+        for (claim, _) in Capabilities::none().claims() {
+            let tested = CASES.iter().any(|case| case.claims().contains(&claim));
+            assert!(tested, "no case needs {claim}, so no backend can show it");
+        }
     }
 }

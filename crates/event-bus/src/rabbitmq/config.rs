@@ -48,9 +48,13 @@ impl Config {
         let (place, mut settings) = Settings::split("rabbitmq", rest);
         let mut uri = uri(scheme, place)?;
         let request_timeout = settings.duration("request_timeout", Duration::from_secs(10))?;
-        let heartbeat = settings.take("heartbeat", 15, "a number of seconds", |text| {
-            text.parse().ok()
-        })?;
+        let heartbeat = settings.take(
+            "heartbeat",
+            15,
+            "a number of seconds from 1 on (without heartbeats nobody notices a broker that is silent, and who waits for \
+             its answer waits for ever)",
+            |text| text.parse().ok().filter(|seconds| *seconds > 0),
+        )?;
         uri.query.heartbeat = Some(heartbeat);
         uri.query.connection_timeout = u64::try_from(request_timeout.as_millis()).ok();
         let config = Self {
@@ -186,7 +190,7 @@ mod tests {
     fn a_url_and_its_settings() {
         let config = Config::parse(
             "amqp",
-            "//me:secret@127.0.0.1:5673/shop?lookahead=50&partitions=7&unrouted_ok=audit,metrics",
+            "//me:secret@127.0.0.1:5673/shop?heartbeat=1&lookahead=50&partitions=7&unrouted_ok=audit,metrics",
         )
         .unwrap();
         assert_eq!(
@@ -197,6 +201,7 @@ mod tests {
             ("127.0.0.1", 5673)
         );
         assert_eq!(config.uri.vhost, "shop");
+        assert_eq!(config.uri.query.heartbeat, Some(1));
         assert_eq!(config.unrouted_ok.len(), 2);
         assert_eq!(
             (
@@ -231,6 +236,8 @@ mod tests {
             ("//", "write amqp://"),
             ("//me:secret@host:port", "write amqp://"),
             ("//me:secret@[::1]:5672", "IPv6"),
+            ("//me:secret@host?heartbeat=0", "from 1 on"),
+            ("//me:secret@host?heartbeat=65536", "heartbeat"),
             ("//me:secret@host?lookahead=0", "lookahead"),
             ("//me:secret@host?partitions=65", "partitions"),
             ("//me:secret@host?tls_ca=/no/such/file", "cannot be read"),

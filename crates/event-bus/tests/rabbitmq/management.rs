@@ -30,11 +30,17 @@ impl Management {
     }
 
     async fn request(&self, method: &str, path: &str) -> (u16, String) {
+        self.request_with(method, path, "").await
+    }
+
+    async fn request_with(&self, method: &str, path: &str, json: &str) -> (u16, String) {
         let talk = async {
             let mut stream = TcpStream::connect(&self.place).await.unwrap();
             let request = format!(
-                "{method} /api/{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
-                self.place, self.authorization
+                "{method} /api/{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nContent-Length: {}\r\n\r\n{json}",
+                self.place,
+                self.authorization,
+                json.len()
             );
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = String::new();
@@ -54,6 +60,25 @@ impl Management {
         (status == 200)
             .then(|| queue["messages"].as_u64())
             .flatten()
+    }
+
+    /// Lets a queue in the default vhost refuse publishes when it holds more than this.
+    pub(crate) async fn limit(&self, queue: &str, most: u32) {
+        let policy = serde_json::json!({
+            "pattern": format!("^{}$", queue.replace('.', "\\.")),
+            "definition": { "max-length": most },
+            "apply-to": "queues",
+        });
+        let path = format!("policies/%2F/{queue}");
+        let (status, body) = self.request_with("PUT", &path, &policy.to_string()).await;
+        assert!(status < 300, "{status} {body}");
+    }
+
+    /// Takes back what [`limit`](Self::limit) said.
+    pub(crate) async fn unlimit(&self, queue: &str) {
+        let path = format!("policies/%2F/{queue}");
+        let (status, body) = self.request("DELETE", &path).await;
+        assert!(status < 300, "{status} {body}");
     }
 
     /// Closes the connections of this name; gives how many.
