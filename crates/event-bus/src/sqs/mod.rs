@@ -10,6 +10,7 @@ mod fault;
 mod feed;
 mod heartbeat;
 mod history;
+mod hold;
 mod member;
 mod names;
 mod policy;

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use serde_json::json;
@@ -190,7 +191,9 @@ impl Topology {
         fifo: bool,
     ) -> Result<Queue, Fault> {
         let dead = self.config.names.dead(topic, name, fifo);
-        let (queue, _) = self.find_or_make(&dead, self.attributes(fifo)).await?;
+        let (queue, _) = self
+            .find_or_make(&dead, Self::attributes(fifo, self.config.retention))
+            .await?;
         Ok(queue)
     }
 
@@ -219,7 +222,7 @@ impl Topology {
             .attribute(&dead, Attribute::QueueArn)
             .await
             .map_err(failed)?;
-        let mut attributes = self.attributes(fifo);
+        let mut attributes = Self::attributes(fifo, self.config.retention);
         let redrive = json!({
             "deadLetterTargetArn": dead_arn,
             "maxReceiveCount": self.config.max_receives.to_string(),
@@ -308,8 +311,8 @@ impl Topology {
     }
 
     /// What a new queue is made with.
-    pub(super) fn attributes(&self, fifo: bool) -> HashMap<Attribute, String> {
-        let retention = self.config.retention.as_secs().to_string();
+    pub(super) fn attributes(fifo: bool, retention: Duration) -> HashMap<Attribute, String> {
+        let retention = retention.as_secs().to_string();
         let mut attributes = HashMap::from([(Attribute::MessageRetentionPeriod, retention)]);
         if fifo {
             attributes.insert(Attribute::FifoQueue, "true".to_owned());
