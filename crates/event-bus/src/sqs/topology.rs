@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{Config, Topics};
 use super::fault::{Fault, insist};
-use super::names::{FIFO, is_subscription};
+use super::names::FIFO;
 use crate::error::{Error, ErrorKind};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::{Order, Subscription};
@@ -135,7 +135,7 @@ impl Topology {
         let queues: Arc<[Queue]> = urls
             .await?
             .into_iter()
-            .filter(|url| is_subscription(name_of(url)))
+            .filter(|url| self.config.names.is_subscription(topic, name_of(url)))
             .map(queue)
             .collect();
         let listed = Listed {
