@@ -642,6 +642,59 @@ async fn later_is_never_early_and_needs_no_publisher() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_short_retention_is_of_subscriptions_only() {
+    const LONGEST: &str = "1209600";
+    let Some(endpoint) = server(TOPICS) else {
+        return;
+    };
+    let url = with_settings(&with_later(&topics(&endpoint)), "retention=60s");
+    let (bus, raw) = (connect(&url).await, Raw::of(&endpoint).with_prefix_of(&url));
+    let topic = new_topic();
+    let _subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
+    bus.publish(message(&topic, None, 1).with_delay(Duration::from_hours(1)))
+        .await
+        .unwrap();
+    let period = QueueAttributeName::MessageRetentionPeriod;
+    let main = raw.queue(&topic, "__reader.fifo").await;
+    assert_eq!(raw.attribute(&main, period.clone()).await, "60");
+    let dead = raw.queue(&topic, "__dead.fifo").await;
+    assert_eq!(raw.attribute(&dead, period.clone()).await, LONGEST);
+    let delayed = raw.delayed().await;
+    assert_eq!(raw.attribute(&delayed, period).await, LONGEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_would_lose_what_comes_later_takes_nothing() {
+    let Some(endpoint) = server(TOPICS) else {
+        return;
+    };
+    let url = with_later(&topics(&endpoint));
+    let (bus, raw) = (connect(&url).await, Raw::of(&endpoint).with_prefix_of(&url));
+    let topic = new_topic();
+    let delayed = raw.make_delayed().await;
+    let later = || message(&topic, None, 1).with_delay(Duration::from_hours(1));
+    raw.keep_for(&delayed, 60).await;
+    let refused = bus.publish(later()).await.unwrap_err();
+    assert_eq!(refused.error().kind(), ErrorKind::Config, "{refused}");
+    assert!(refused.to_string().contains("MessageRetentionPeriod"));
+    raw.keep_for(&delayed, 3600).await;
+    bus.publish(later()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_called_dead_gets_its_messages() {
+    let Some(endpoint) = server(QUEUES) else {
+        return;
+    };
+    let bus = connect(&queues(&endpoint)).await;
+    let topic = new_topic();
+    let dead = Subscription::new(topic.clone(), SubscriptionName::new("dead").unwrap());
+    let mut subscriber = bus.subscribe(dead).await.unwrap();
+    publish(&bus, &topic, Some("a"), [1]).await;
+    assert_eq!(take(&mut subscriber, 1).await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_letter_remembers_its_whole_life_and_redrives_in_its_place() {
     let Some(endpoint) = server(QUEUES) else {
         return;

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::config::{Config, Topics};
+use super::config::{Config, LONGEST_RETENTION, Topics};
 use super::fault::{Fault, insist};
 use super::names::FIFO;
 use crate::error::{Error, ErrorKind};
@@ -183,7 +183,7 @@ impl Topology {
         Err(Error::new(ErrorKind::Config, operation, problem))
     }
 
-    /// The queue of a subscription's dead letters, made if there is none.
+    /// The queue of a subscription's dead letters, made if there is none. Whatever `retention` says: they wait for people.
     pub(super) async fn dead(
         &self,
         topic: &TopicName,
@@ -191,9 +191,8 @@ impl Topology {
         fifo: bool,
     ) -> Result<Queue, Fault> {
         let dead = self.config.names.dead(topic, name, fifo);
-        let (queue, _) = self
-            .find_or_make(&dead, Self::attributes(fifo, self.config.retention))
-            .await?;
+        let attributes = Self::attributes(fifo, LONGEST_RETENTION);
+        let (queue, _) = self.find_or_make(&dead, attributes).await?;
         Ok(queue)
     }
 
