@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod member;
 mod names;
+mod oldest;
 mod policy;
 mod publish;
 mod pump;
