@@ -529,6 +529,29 @@ async fn a_holder_that_lost_touch_is_refused() {
     taken_over.ack().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_waits_for_aws_as_long_as_it_was_told() {
+    for (variable, url) in [(QUEUES, queues as fn(&str) -> String), (TOPICS, topics)] {
+        let Some(endpoint) = server(variable) else {
+            return;
+        };
+        let proxy = Proxy::start(endpoint.trim_start_matches("http://").to_owned()).await;
+        let url = url(&format!("http://127.0.0.1:{}", proxy.port()));
+        let settings = "publish_timeout=20s&request_timeout=500ms&unrouted_ok=";
+        let topic = new_topic();
+        let bus = connect(&with_settings(&url, &format!("{settings}{topic}"))).await;
+        proxy.refuse(true);
+        proxy.cut();
+        let publishing = tokio::spawn({
+            let message = message(&topic, None, 1);
+            async move { bus.publish(message).await }
+        });
+        sleep(Duration::from_secs(2)).await;
+        proxy.refuse(false);
+        publishing.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn broken_connections_lose_nothing_and_keep_the_order() {
     const KEYS: u64 = 4;

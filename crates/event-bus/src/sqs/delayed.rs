@@ -97,7 +97,7 @@ impl Delayed {
     }
 
     /// The queue, made if there is none, where it keeps what is put into it.
-    pub(super) async fn queue(&self) -> Result<Queue, Fault> {
+    pub(super) async fn queue(&self, deadline: Instant) -> Result<Queue, Fault> {
         let known = self.queue.get();
         if let Some(queue) = known
             && self.retention.load(Ordering::Acquire) >= SHORTEST_RETENTION
@@ -107,8 +107,11 @@ impl Delayed {
         let name = self.topology.config.names.delayed();
         // Whatever `retention` says: what was accepted is not to be thrown away before it is due.
         let attributes = Topology::attributes(false, LONGEST_RETENTION);
-        let (queue, _) = self.topology.find_or_make(&name, attributes).await?;
-        let retention = self.ask_retention(&queue).await?;
+        let (queue, _) = self
+            .topology
+            .find_or_make(&name, attributes, deadline)
+            .await?;
+        let retention = self.ask_retention(&queue, deadline).await?;
         if retention < SHORTEST_RETENTION {
             let problem = format!(
                 "queue {name} keeps messages for {} seconds, and what is to be delivered later would be lost in it; set its \
@@ -122,9 +125,9 @@ impl Delayed {
     }
 
     /// How long the queue keeps messages now.
-    async fn ask_retention(&self, queue: &Queue) -> Result<i64, Fault> {
+    async fn ask_retention(&self, queue: &Queue, deadline: Instant) -> Result<i64, Fault> {
         let period = Attribute::MessageRetentionPeriod;
-        let seconds = self.topology.attribute(queue, period).await?;
+        let seconds = self.topology.attribute(queue, period, deadline).await?;
         let retention = retention_of(&seconds);
         self.retention.store(retention, Ordering::Release);
         Ok(retention)
@@ -161,7 +164,7 @@ impl Delayed {
                 return Some(queue.clone());
             }
             let name = self.topology.config.names.delayed();
-            let pause = match self.topology.url(&name).await {
+            let pause = match self.topology.url(&name, self.topology.deadline()).await {
                 Ok(Some(queue)) => return Some(self.queue.get_or_init(|| queue).clone()),
                 Ok(None) => LOOK,
                 Err(_) => LOOK + pauses.next(),
@@ -232,7 +235,7 @@ async fn turn(
 ) -> Result<(), Fault> {
     let topology = &delayed.topology;
     if ask {
-        delayed.ask_retention(&queue).await?;
+        delayed.ask_retention(&queue, topology.deadline()).await?;
     }
     // A wait counts against the visibility, as for every receive.
     let parcels = receive(topology, &queue, ENTRIES, VISIBILITY, topology.config.wait).await?;

@@ -89,7 +89,11 @@ impl Topology {
     }
 
     /// The ARN of a topic's SNS topic, made if there is none.
-    pub(super) async fn topic(&self, topic: &TopicName) -> Result<Arc<str>, Fault> {
+    pub(super) async fn topic(
+        &self,
+        topic: &TopicName,
+        deadline: Instant,
+    ) -> Result<Arc<str>, Fault> {
         if let Some(arn) = lock(&self.topics).get(topic) {
             return Ok(Arc::clone(arn));
         }
@@ -101,7 +105,7 @@ impl Topology {
         };
         let fifo = self.config.topics == Topics::Fifo;
         let name = self.config.names.topic(topic, fifo);
-        let made = insist(self.deadline(), || async {
+        let made = insist(deadline, || async {
             let mut request = sns.create_topic().name(&name);
             if fifo {
                 request = request.attributes("FifoTopic", "true");
@@ -114,7 +118,11 @@ impl Topology {
     }
 
     /// The queues that a topic without SNS consists of now.
-    pub(super) async fn fanout(&self, topic: &TopicName) -> Result<Arc<[Queue]>, Fault> {
+    pub(super) async fn fanout(
+        &self,
+        topic: &TopicName,
+        deadline: Instant,
+    ) -> Result<Arc<[Queue]>, Fault> {
         // Of before the request: what is made while it runs may not be in its answer.
         let at = Instant::now();
         if let Some(listed) = lock(&self.listed).get(topic)
@@ -123,7 +131,7 @@ impl Topology {
             return Ok(Arc::clone(&listed.queues));
         }
         let prefix = self.config.names.queues_of(topic);
-        let urls = insist(self.deadline(), || async {
+        let urls = insist(deadline, || async {
             let request = self
                 .sqs
                 .list_queues()
@@ -169,7 +177,7 @@ impl Topology {
         let names = &self.config.names;
         for fifo in [true, false] {
             let main = self
-                .url(&names.queue(topic, name, fifo))
+                .url(&names.queue(topic, name, fifo), self.deadline())
                 .await
                 .map_err(failed)?;
             if let Some(main) = main {
@@ -192,7 +200,9 @@ impl Topology {
     ) -> Result<Queue, Fault> {
         let dead = self.config.names.dead(topic, name, fifo);
         let attributes = Self::attributes(fifo, LONGEST_RETENTION);
-        let (queue, _) = self.find_or_make(&dead, attributes).await?;
+        let (queue, _) = self
+            .find_or_make(&dead, attributes, self.deadline())
+            .await?;
         Ok(queue)
     }
 
@@ -206,7 +216,7 @@ impl Topology {
         let names = &self.config.names;
         let fifo = *order == Order::PerKey;
         let other = self
-            .url(&names.queue(topic, name, !fifo))
+            .url(&names.queue(topic, name, !fifo), self.deadline())
             .await
             .map_err(failed)?;
         if let Some(other) = other {
@@ -218,7 +228,7 @@ impl Topology {
         }
         let dead = self.dead(topic, name, fifo).await.map_err(failed)?;
         let dead_arn = self
-            .attribute(&dead, Attribute::QueueArn)
+            .attribute(&dead, Attribute::QueueArn, self.deadline())
             .await
             .map_err(failed)?;
         let mut attributes = Self::attributes(fifo, self.config.retention);
@@ -228,7 +238,10 @@ impl Topology {
         });
         attributes.insert(Attribute::RedrivePolicy, redrive.to_string());
         let main = names.queue(topic, name, fifo);
-        let (main, made) = self.find_or_make(&main, attributes).await.map_err(failed)?;
+        let (main, made) = self
+            .find_or_make(&main, attributes, self.deadline())
+            .await
+            .map_err(failed)?;
         if self.sns.is_some() {
             let joined = self.join_topic(topic, &main, &subscription.filter);
             joined.await.map_err(failed)?;
@@ -244,8 +257,13 @@ impl Topology {
     }
 
     /// One attribute of a queue; empty where it has none.
-    pub(super) async fn attribute(&self, queue: &Queue, name: Attribute) -> Result<String, Fault> {
-        let answer = insist(self.deadline(), || async {
+    pub(super) async fn attribute(
+        &self,
+        queue: &Queue,
+        name: Attribute,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        let answer = insist(deadline, || async {
             let request = self.sqs.get_queue_attributes().queue_url(&queue.url);
             Ok(request.attribute_names(name.clone()).send().await?)
         });
@@ -271,8 +289,8 @@ impl Topology {
     }
 
     /// The queue of this name, if there is one.
-    pub(super) async fn url(&self, name: &str) -> Result<Option<Queue>, Fault> {
-        let answer = insist(self.deadline(), || async {
+    pub(super) async fn url(&self, name: &str, deadline: Instant) -> Result<Option<Queue>, Fault> {
+        let answer = insist(deadline, || async {
             Ok(self.sqs.get_queue_url().queue_name(name).send().await?)
         });
         match answer.await {
@@ -287,11 +305,12 @@ impl Topology {
         &self,
         name: &str,
         attributes: HashMap<Attribute, String>,
+        deadline: Instant,
     ) -> Result<(Queue, bool), Fault> {
-        if let Some(queue) = self.url(name).await? {
+        if let Some(queue) = self.url(name, deadline).await? {
             return Ok((queue, false));
         }
-        let made = insist(self.deadline(), || async {
+        let made = insist(deadline, || async {
             let request = self.sqs.create_queue().queue_name(name);
             Ok(request
                 .set_attributes(Some(attributes.clone()))
@@ -302,7 +321,7 @@ impl Topology {
             Ok(made) => Ok((queue(made.queue_url.unwrap_or_default()), true)),
             // Somebody else made it meanwhile, and otherwise: then it is used as it is.
             Err(fault) if fault.is_different() => {
-                let found = self.url(name).await?;
+                let found = self.url(name, deadline).await?;
                 found.map(|queue| (queue, false)).ok_or(fault)
             }
             Err(fault) => Err(fault),
