@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use chrono::Utc;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -16,6 +17,9 @@ use super::names::FIFO;
 use crate::error::{Error, ErrorKind};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::{Order, Subscription};
+
+/// How far this machine's clock may be ahead of that of SQS, in seconds, and a second for what it does not tell.
+const CLOCKS: i64 = 6;
 
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,15 +249,33 @@ impl Topology {
         if self.sns.is_some() {
             let joined = self.join_topic(topic, &main, &subscription.filter);
             joined.await.map_err(failed)?;
-        } else if made {
+        } else {
             lock(&self.listed).remove(topic);
+            let wait = self.unlisted_for(&main, made).await.map_err(failed)?;
             // Publishers elsewhere list the queues as often: what they publish after this they publish to it too.
-            sleep(self.config.refresh).await;
+            sleep(wait).await;
         }
         let queues = Queues { main, dead };
         let key = (topic.clone(), name.clone());
         lock(&self.known).insert(key, queues.clone());
         Ok(queues)
+    }
+
+    /// Without SNS: how long publishers may not know of a queue yet.
+    async fn unlisted_for(&self, queue: &Queue, made: bool) -> Result<Duration, Fault> {
+        let refresh = self.config.refresh;
+        if made {
+            return Ok(refresh);
+        }
+        // Somebody else may have made it a moment ago.
+        let created = Attribute::CreatedTimestamp;
+        let created = self.attribute(queue, created, self.deadline()).await?;
+        let now = Utc::now().timestamp();
+        Ok(if is_new(&created, now, refresh) {
+            refresh
+        } else {
+            Duration::ZERO
+        })
     }
 
     /// One attribute of a queue; empty where it has none.
@@ -387,6 +409,16 @@ fn queue(url: String) -> Queue {
     Queue { url, fifo }
 }
 
+/// Whether a queue that was made then, in seconds since 1970, may be missing in a list that is younger than `refresh`. SQS
+/// tells whole seconds of its own clock; one that tells nothing knows no age.
+fn is_new(created: &str, now: i64, refresh: Duration) -> bool {
+    let refresh = i64::try_from(refresh.as_secs()).unwrap_or(i64::MAX);
+    let created = created.parse::<i64>();
+    created.map_or(true, |created| {
+        now.saturating_sub(created) <= refresh.saturating_add(CLOCKS)
+    })
+}
+
 /// The queue's name: the last part of its URL.
 fn name_of(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
@@ -394,4 +426,27 @@ fn name_of(url: &str) -> &str {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_new_until_every_publisher_has_listed_it() {
+        let refresh = Duration::from_secs(10);
+        for (created, new) in [
+            ("1000", true),
+            ("990", true),
+            ("985", true),
+            ("983", false),
+            ("0", false),
+            // The clock of SQS is ahead.
+            ("1060", true),
+            ("", true),
+        ] {
+            assert_eq!(is_new(created, 1000, refresh), new, "{created:?}");
+        }
+        assert!(is_new("0", i64::MAX, Duration::MAX));
+    }
 }
