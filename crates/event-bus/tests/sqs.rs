@@ -529,6 +529,29 @@ async fn a_holder_that_lost_touch_is_refused() {
     taken_over.ack().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_waits_for_aws_as_long_as_it_was_told() {
+    for (variable, url) in [(QUEUES, queues as fn(&str) -> String), (TOPICS, topics)] {
+        let Some(endpoint) = server(variable) else {
+            return;
+        };
+        let proxy = Proxy::start(endpoint.trim_start_matches("http://").to_owned()).await;
+        let url = url(&format!("http://127.0.0.1:{}", proxy.port()));
+        let settings = "publish_timeout=20s&request_timeout=500ms&unrouted_ok=";
+        let topic = new_topic();
+        let bus = connect(&with_settings(&url, &format!("{settings}{topic}"))).await;
+        proxy.refuse(true);
+        proxy.cut();
+        let publishing = tokio::spawn({
+            let message = message(&topic, None, 1);
+            async move { bus.publish(message).await }
+        });
+        sleep(Duration::from_secs(2)).await;
+        proxy.refuse(false);
+        publishing.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn broken_connections_lose_nothing_and_keep_the_order() {
     const KEYS: u64 = 4;
@@ -639,6 +662,59 @@ async fn later_is_never_early_and_needs_no_publisher() {
             .await;
         assert_eq!(refused.unwrap_err().error().kind(), ErrorKind::Unsupported);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_retention_is_of_subscriptions_only() {
+    const LONGEST: &str = "1209600";
+    let Some(endpoint) = server(TOPICS) else {
+        return;
+    };
+    let url = with_settings(&with_later(&topics(&endpoint)), "retention=60s");
+    let (bus, raw) = (connect(&url).await, Raw::of(&endpoint).with_prefix_of(&url));
+    let topic = new_topic();
+    let _subscriber = bus.subscribe(subscription(&topic)).await.unwrap();
+    bus.publish(message(&topic, None, 1).with_delay(Duration::from_hours(1)))
+        .await
+        .unwrap();
+    let period = QueueAttributeName::MessageRetentionPeriod;
+    let main = raw.queue(&topic, "__reader.fifo").await;
+    assert_eq!(raw.attribute(&main, period.clone()).await, "60");
+    let dead = raw.queue(&topic, "__dead.fifo").await;
+    assert_eq!(raw.attribute(&dead, period.clone()).await, LONGEST);
+    let delayed = raw.delayed().await;
+    assert_eq!(raw.attribute(&delayed, period).await, LONGEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_would_lose_what_comes_later_takes_nothing() {
+    let Some(endpoint) = server(TOPICS) else {
+        return;
+    };
+    let url = with_later(&topics(&endpoint));
+    let (bus, raw) = (connect(&url).await, Raw::of(&endpoint).with_prefix_of(&url));
+    let topic = new_topic();
+    let delayed = raw.make_delayed().await;
+    let later = || message(&topic, None, 1).with_delay(Duration::from_hours(1));
+    raw.keep_for(&delayed, 60).await;
+    let refused = bus.publish(later()).await.unwrap_err();
+    assert_eq!(refused.error().kind(), ErrorKind::Config, "{refused}");
+    assert!(refused.to_string().contains("MessageRetentionPeriod"));
+    raw.keep_for(&delayed, 3600).await;
+    bus.publish(later()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_called_dead_gets_its_messages() {
+    let Some(endpoint) = server(QUEUES) else {
+        return;
+    };
+    let bus = connect(&queues(&endpoint)).await;
+    let topic = new_topic();
+    let dead = Subscription::new(topic.clone(), SubscriptionName::new("dead").unwrap());
+    let mut subscriber = bus.subscribe(dead).await.unwrap();
+    publish(&bus, &topic, Some("a"), [1]).await;
+    assert_eq!(take(&mut subscriber, 1).await, [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// The longest time that SQS lets a request wait for messages.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The longest time that SQS keeps a message.
-const LONGEST_RETENTION: Duration = Duration::from_hours(14 * 24);
+pub(super) const LONGEST_RETENTION: Duration = Duration::from_hours(14 * 24);
 /// What every queue and every topic takes, whatever its settings. Newer ones take up to four times as much.
 const SAFE_MESSAGE: usize = 256 * 1024;
 /// The most that any queue takes.
@@ -55,6 +55,7 @@ pub(super) struct Config {
     /// The largest message, and the largest batch, in bytes.
     pub(super) max_message: usize,
     pub(super) max_receives: u32,
+    /// How long a new queue of a subscription keeps a message.
     pub(super) retention: Duration,
     /// Without SNS: how old the list of a topic's queues may be.
     pub(super) refresh: Duration,

@@ -18,6 +18,7 @@ use super::fault::{Fault, insist};
 use super::history::{History, time};
 use super::member::Member;
 use super::names::{group_of, hash, is_keyless};
+use super::oldest::Oldest;
 use super::publish::{Target, Verdict, send};
 use super::split::ENTRIES;
 use super::topology::{Queue, Topology};
@@ -31,6 +32,12 @@ use crate::name::{SubscriptionName, TopicName};
 const VISIBILITY: i32 = 120;
 /// Letters of one look; of more, the oldest of those are taken.
 const MOST: usize = 20_000;
+/// What the letters that are kept of one look may weigh.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// How long a look takes letters: while it deals with them, they stay with it.
+const LOOK: Duration = Duration::from_secs(90);
+/// How long each of its requests waits: a request that does not wait asks some of SQS's servers, and misses letters.
+const WAIT: Duration = Duration::from_secs(1);
 /// The reason of a letter that SQS wrote.
 const TOO_OFTEN: &str =
     "received too often: SQS gave it up after max_receives deliveries without a verdict";
@@ -41,9 +48,19 @@ pub(super) struct DeadLetters {
 }
 
 /// A letter that was received.
+#[derive(Debug)]
 struct Letter {
     parcel: Parcel,
     history: History,
+}
+
+/// What a look brought.
+#[derive(Debug)]
+struct Taken {
+    /// The oldest that were asked for, in their order.
+    chosen: Vec<Letter>,
+    /// The receipt handles of all others.
+    others: Vec<String>,
 }
 
 impl DeadLetters {
@@ -127,15 +144,16 @@ impl DeadLetters {
         let queues = self.topology.find(OPERATION, topic, name).await?;
         let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
         let taken = self
-            .take(&queues.dead, &changes)
+            .take(&queues.dead, &changes, limit, |_| true)
             .await
             .map_err(|fault| fault.error(OPERATION))?;
-        let letters = taken
-            .iter()
-            .take(limit)
-            .map(|letter| opened(topic, name, letter))
-            .collect();
-        changes.make_visible(taken.into_iter().map(|letter| letter.parcel.handle));
+        changes.make_visible(taken.others);
+        let letters = taken.chosen.into_iter().map(|letter| {
+            let read = opened(topic, name, &letter);
+            changes.make_visible([letter.parcel.handle]);
+            read
+        });
+        let letters = letters.collect();
         changes.flush().await;
         Ok(letters)
     }
@@ -155,25 +173,16 @@ impl DeadLetters {
         }
         let queues = self.topology.find(OPERATION, topic, name).await?;
         let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
-        let taken = self
-            .take(&queues.dead, &changes)
-            .await
-            .map_err(|fault| fault.error(OPERATION))?;
         let wanted = |letter: &Letter| match decode(topic, &letter.parcel.wire, None) {
             Ok(message) => filter.matches(&message.event),
             Err(_) => filter.is_empty(),
         };
-        let mut chosen = Vec::new();
-        let mut others = Vec::new();
-        for letter in taken {
-            if chosen.len() < limit && wanted(&letter) {
-                chosen.push(letter);
-            } else {
-                others.push(letter.parcel.handle);
-            }
-        }
-        changes.make_visible(others);
-        let outcome = self.send_again(&queues.main, &changes, chosen).await;
+        let taken = self
+            .take(&queues.dead, &changes, limit, wanted)
+            .await
+            .map_err(|fault| fault.error(OPERATION))?;
+        changes.make_visible(taken.others);
+        let outcome = self.send_again(&queues.main, &changes, taken.chosen).await;
         changes.flush().await;
         outcome.map_err(|fault| fault.error(OPERATION))
     }
@@ -227,10 +236,12 @@ impl DeadLetters {
         let failed = |fault: Fault| fault.error(OPERATION);
         let queues = self.topology.find(OPERATION, topic, name).await?;
         let changes = Changes::of(Arc::clone(&self.topology), queues.dead.clone());
-        let taken = self.take(&queues.dead, &changes).await.map_err(failed)?;
+        let taken = self.take(&queues.dead, &changes, 0, |_| false);
+        let taken = taken.await.map_err(failed)?;
         let deletions = taken
+            .others
             .into_iter()
-            .map(|letter| changes.delete(letter.parcel.handle));
+            .map(|handle| changes.delete(handle));
         let mut purged = 0;
         for deleted in futures_util::future::join_all(deletions).await {
             deleted.map_err(failed)?;
@@ -239,41 +250,73 @@ impl DeadLetters {
         Ok(purged)
     }
 
-    /// Takes every letter that can be had, the oldest first. On a failure what was taken goes back.
-    async fn take(&self, dead: &Queue, changes: &Changes) -> Result<Vec<Letter>, Fault> {
-        let deadline = || Instant::now() + self.topology.config.request_timeout;
-        let [waiting, in_flight, _] = self.topology.counts(dead).await?;
-        let expected = usize::try_from(waiting + in_flight).unwrap_or(MOST);
-        let mut taken: Vec<Letter> = Vec::new();
-        let mut seen = HashSet::new();
-        while taken.len() < MOST {
-            // While more is expected, SQS is given a second to look into all of its servers.
-            let wait = Duration::from_secs(u64::from(taken.len() < expected));
-            let received = insist(deadline(), || async {
-                receive(&self.topology, dead, ENTRIES, VISIBILITY, wait).await
-            });
-            let parcels = match received.await {
-                Ok(parcels) => parcels,
-                Err(fault) => {
-                    changes.make_visible(taken.into_iter().map(|letter| letter.parcel.handle));
-                    changes.flush().await;
-                    return Err(fault);
-                }
-            };
-            let before = taken.len();
-            for parcel in parcels {
-                // Seen before: the look takes longer than its letters stay invisible.
-                if seen.insert(parcel.id.clone()) {
-                    taken.push(letter(parcel));
-                }
-            }
-            if taken.len() == before {
+    /// Takes every letter that can be had, and keeps the oldest that are wanted. On a failure what was taken goes back.
+    async fn take(
+        &self,
+        dead: &Queue,
+        changes: &Changes,
+        limit: usize,
+        wanted: impl Fn(&Letter) -> bool,
+    ) -> Result<Taken, Fault> {
+        let topology = &self.topology;
+        let receive = |wait| {
+            let deadline = Instant::now() + wait + topology.config.request_timeout;
+            insist(deadline, move || {
+                receive(topology, dead, ENTRIES, VISIBILITY, wait)
+            })
+        };
+        let (taken, failure) = gather(receive, limit, wanted).await;
+        let Some(fault) = failure else {
+            return Ok(taken);
+        };
+        let chosen = taken.chosen.into_iter();
+        changes.make_visible(chosen.map(|letter| letter.parcel.handle));
+        changes.make_visible(taken.others);
+        changes.flush().await;
+        Err(fault)
+    }
+}
+
+/// Receives until a request that waits brings nothing: what SQS estimates to be left is no reason to end.
+async fn gather<F>(
+    receive: impl Fn(Duration) -> F,
+    limit: usize,
+    wanted: impl Fn(&Letter) -> bool,
+) -> (Taken, Option<Fault>)
+where
+    F: Future<Output = Result<Vec<Parcel>, Fault>>,
+{
+    let mut oldest = Oldest::new(limit, MOST_BYTES);
+    let mut others = Vec::new();
+    let mut seen = HashSet::new();
+    let mut failure = None;
+    let end = Instant::now() + LOOK;
+    while seen.len() < MOST && Instant::now() < end {
+        let parcels = match receive(WAIT).await {
+            Ok(parcels) if parcels.is_empty() => break,
+            Ok(parcels) => parcels,
+            Err(fault) => {
+                failure = Some(fault);
                 break;
             }
+        };
+        for parcel in parcels {
+            // A standard queue may give out a message twice.
+            if !seen.insert(parcel.id.clone()) {
+                continue;
+            }
+            let letter = letter(parcel);
+            if wanted(&letter) {
+                let size = letter.parcel.wire.size();
+                let let_go = oldest.offer(letter.history.order, size, letter);
+                others.extend(let_go.into_iter().map(|letter| letter.parcel.handle));
+            } else {
+                others.push(letter.parcel.handle);
+            }
         }
-        taken.sort_by_key(|letter| letter.history.order);
-        Ok(taken)
     }
+    let chosen = oldest.kept().collect();
+    (Taken { chosen, others }, failure)
 }
 
 fn letter(parcel: Parcel) -> Letter {
@@ -314,5 +357,78 @@ fn redriven_message(letter: &Letter) -> Outgoing {
         group: group.unwrap_or_else(|| group_of(None)),
         wire: parcel.wire.with(HISTORY, history.written()),
         delay: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::sqs::wire::Wire;
+
+    fn parcel(at: i64) -> Parcel {
+        Parcel {
+            id: at.to_string(),
+            handle: format!("handle {at}"),
+            group: None,
+            receives: 1,
+            first_received: None,
+            sent: Some(at),
+            wire: Wire::default(),
+        }
+    }
+
+    fn places(taken: &Taken) -> Vec<&str> {
+        let chosen = taken.chosen.iter();
+        chosen.map(|letter| letter.parcel.id.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_look_ends_with_an_empty_answer_to_a_request_that_waited() {
+        let answers = [vec![7], vec![3, 9, 3], vec![3], vec![1], vec![], vec![2]];
+        let answers = RefCell::new(VecDeque::from(answers));
+        let receive = |wait: Duration| {
+            assert!(wait >= Duration::from_secs(1));
+            let answer = answers.borrow_mut().pop_front().unwrap();
+            async move { Ok(answer.into_iter().map(parcel).collect()) }
+        };
+        let (taken, failure) = gather(receive, 2, |letter| letter.parcel.id != "1").await;
+        assert!(failure.is_none());
+        assert_eq!(places(&taken), ["3", "7"]);
+        assert_eq!(taken.others, ["handle 9", "handle 1"]);
+        assert_eq!(answers.borrow().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_before_a_failure_is_known() {
+        let asked = Cell::new(0);
+        let receive = |_| {
+            asked.set(asked.get() + 1);
+            let first = asked.get() == 1;
+            async move {
+                if first {
+                    Ok(vec![parcel(1), parcel(2)])
+                } else {
+                    Err(Fault::unanswered())
+                }
+            }
+        };
+        let (taken, failure) = gather(receive, 1, |_| true).await;
+        assert!(failure.is_some());
+        assert_eq!(places(&taken), ["1"]);
+        assert_eq!(taken.others, ["handle 2"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_never_ends_is_ended() {
+        let receive = |wait| async move {
+            tokio::time::sleep(wait).await;
+            Ok(vec![parcel(1)])
+        };
+        let (taken, failure) = gather(receive, 10, |_| true).await;
+        assert!(failure.is_none());
+        assert_eq!(places(&taken), ["1"]);
     }
 }

@@ -2,14 +2,17 @@
 //! publishes it then.
 //!
 //! A message is delayed by SQS for up to 15 minutes; received before it is due, it is made invisible for the rest, 12
-//! hours at most, and so on. What waits for days is sent anew before SQS would throw it away. Only what AWS has taken as
-//! published is deleted here.
+//! hours at most, and so on. What waits for days, or cannot be published for days, is sent anew before SQS would throw it
+//! away. Only what AWS has taken, as published or as a copy, is deleted here.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use chrono::{DateTime, Utc};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::{Value as Json, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -17,27 +20,41 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Outgoing, Parcel, receive};
 use super::changes::Changes;
+use super::config::LONGEST_RETENTION;
 use super::fault::{Fault, Pauses};
+use super::hold::{Hold, delay, hold};
 use super::names::group_of;
 use super::publish::{Publisher, Target, Verdict, outgoing, send};
+use super::split::ENTRIES;
 use super::topology::{Queue, Topology};
 use super::wire::DUE;
 use crate::error::{Error, ErrorKind};
 use crate::name::TopicName;
 
-/// The longest delay that SQS takes with a message, in seconds.
-const LONGEST_DELAY: i64 = 900;
-/// The longest that a message is made invisible for, in seconds: less than the 12 hours since it was received.
-const LONGEST_HOLD: i64 = 12 * 60 * 60 - 60;
 /// How long a received message stays with the bus that deals with it.
 const VISIBILITY: i32 = 60;
+/// How long one answer's messages are published for, all of them: well within the visibility, so that no other bus
+/// publishes them beside this one.
+const PUBLISHING: Duration = Duration::from_secs(20);
+/// What is kept free behind it for copies of what could not be published.
+const COPYING: Duration = Duration::from_secs(10);
+/// When something that could not be published is tried again, in milliseconds.
+const AGAIN: i64 = 15_000;
 /// How often a bus looks whether anybody has made the queue.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often it looks how long the queue keeps messages: whoever manages it may change that.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// A queue that keeps messages for less, in milliseconds, is trusted with none: the first delay is 15 minutes.
+const SHORTEST_RETENTION: i64 = 60 * 60 * 1000;
+/// How long SQS keeps messages where a queue does not say.
+const USUAL_RETENTION: i64 = 4 * 24 * 60 * 60 * 1000;
 
 /// The queue of what is to be delivered later.
 pub(super) struct Delayed {
     topology: Arc<Topology>,
     queue: OnceLock<Queue>,
+    /// How long it keeps a message, in milliseconds; 0 while nobody has asked.
+    retention: AtomicI64,
     made: Notify,
     /// What is in nobody's hands yet is in the poller's.
     changes: Mutex<Option<Changes>>,
@@ -49,6 +66,7 @@ impl Delayed {
         Self {
             topology,
             queue: OnceLock::new(),
+            retention: AtomicI64::new(0),
             made: Notify::new(),
             changes: Mutex::default(),
             ended: CancellationToken::new(),
@@ -78,17 +96,41 @@ impl Delayed {
         Ok(outgoing)
     }
 
-    /// The queue, made if there is none.
-    pub(super) async fn queue(&self) -> Result<Queue, Fault> {
-        if let Some(queue) = self.queue.get() {
+    /// The queue, made if there is none, where it keeps what is put into it.
+    pub(super) async fn queue(&self, deadline: Instant) -> Result<Queue, Fault> {
+        let known = self.queue.get();
+        if let Some(queue) = known
+            && self.retention.load(Ordering::Acquire) >= SHORTEST_RETENTION
+        {
             return Ok(queue.clone());
         }
         let name = self.topology.config.names.delayed();
-        let made = self
+        // Whatever `retention` says: what was accepted is not to be thrown away before it is due.
+        let attributes = Topology::attributes(false, LONGEST_RETENTION);
+        let (queue, _) = self
             .topology
-            .find_or_make(&name, self.topology.attributes(false));
-        let (queue, _) = made.await?;
+            .find_or_make(&name, attributes, deadline)
+            .await?;
+        let retention = self.ask_retention(&queue, deadline).await?;
+        if retention < SHORTEST_RETENTION {
+            let problem = format!(
+                "queue {name} keeps messages for {} seconds, and what is to be delivered later would be lost in it; set its \
+                 MessageRetentionPeriod to {}",
+                retention / 1000,
+                LONGEST_RETENTION.as_secs()
+            );
+            return Err(Fault::new(ErrorKind::Config, problem));
+        }
         Ok(self.queue.get_or_init(|| queue).clone())
+    }
+
+    /// How long the queue keeps messages now.
+    async fn ask_retention(&self, queue: &Queue, deadline: Instant) -> Result<i64, Fault> {
+        let period = Attribute::MessageRetentionPeriod;
+        let seconds = self.topology.attribute(queue, period, deadline).await?;
+        let retention = retention_of(&seconds);
+        self.retention.store(retention, Ordering::Release);
+        Ok(retention)
     }
 
     /// Something was put into the queue.
@@ -122,7 +164,7 @@ impl Delayed {
                 return Some(queue.clone());
             }
             let name = self.topology.config.names.delayed();
-            let pause = match self.topology.url(&name).await {
+            let pause = match self.topology.url(&name, self.topology.deadline()).await {
                 Ok(Some(queue)) => return Some(self.queue.get_or_init(|| queue).clone()),
                 Ok(None) => LOOK,
                 Err(_) => LOOK + pauses.next(),
@@ -147,12 +189,15 @@ pub(super) async fn run(delayed: Arc<Delayed>, publisher: Weak<Publisher>) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner) = Some(changes.clone());
     let mut pauses = Pauses::default();
+    let mut asked: Option<Instant> = None;
     while !delayed.ended.is_cancelled() {
+        let ask = asked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
         let mut turn = tokio::spawn(turn(
             Arc::clone(&delayed),
             queue.clone(),
             changes.clone(),
             publisher.clone(),
+            ask,
         ));
         // Its request goes on after the end: whatever it brings is released, where an aborted one would strand it.
         let outcome = tokio::select! {
@@ -160,7 +205,12 @@ pub(super) async fn run(delayed: Arc<Delayed>, publisher: Weak<Publisher>) {
             () = delayed.ended.cancelled() => return,
         };
         match outcome {
-            Ok(Ok(())) => pauses = Pauses::default(),
+            Ok(Ok(())) => {
+                pauses = Pauses::default();
+                if ask {
+                    asked = Some(Instant::now());
+                }
+            }
             Ok(Err(fault)) => {
                 tracing::warn!(
                     ?fault,
@@ -181,22 +231,35 @@ async fn turn(
     queue: Queue,
     changes: Changes,
     publisher: Weak<Publisher>,
+    ask: bool,
 ) -> Result<(), Fault> {
     let topology = &delayed.topology;
+    if ask {
+        delayed.ask_retention(&queue, topology.deadline()).await?;
+    }
     // A wait counts against the visibility, as for every receive.
-    let parcels = receive(topology, &queue, 10, VISIBILITY, topology.config.wait).await?;
-    let received = parcels.into_iter().map(|parcel| (Due::of(&parcel), parcel));
-    let mut due: Vec<(Due, Parcel)> = Vec::new();
+    let parcels = receive(topology, &queue, ENTRIES, VISIBILITY, topology.config.wait).await?;
+    let turn = Turn {
+        topology,
+        queue: &queue,
+        changes: &changes,
+        retention: delayed.retention.load(Ordering::Acquire),
+        now: Utc::now().timestamp_millis(),
+        deadline: Instant::now() + PUBLISHING,
+    };
+    let mut due: HashMap<TopicName, Vec<(Due, Parcel)>> = HashMap::new();
     let mut waiting = Vec::new();
-    let now = Utc::now().timestamp_millis();
-    for (note, parcel) in received {
+    for parcel in parcels {
         if delayed.ended.is_cancelled() {
             changes.make_visible([parcel.handle]);
             continue;
         }
-        match note {
-            Some(note) if note.at <= now => due.push((note, parcel)),
-            Some(note) => waiting.push(wait_on(topology, &queue, &changes, note, parcel, now)),
+        match Due::of(&parcel) {
+            Some(note) if note.at <= turn.now => {
+                let row = due.entry(note.topic.clone()).or_default();
+                row.push((note, parcel));
+            }
+            Some(note) => waiting.push(turn.keep(note.at, note, parcel)),
             // Nobody of ours put it here; it leaves with the queue's retention.
             None => tracing::error!(
                 id = parcel.id,
@@ -204,75 +267,82 @@ async fn turn(
             ),
         }
     }
-    join_all(waiting).await;
-    // In the order in which they are due.
-    due.sort_by_key(|(note, _)| note.at);
-    let mut topics: Vec<(TopicName, Vec<(Outgoing, String)>)> = Vec::new();
-    for (note, parcel) in due {
-        let sent = (note.outgoing(&parcel), parcel.handle);
-        match topics.iter_mut().find(|(topic, _)| *topic == note.topic) {
-            Some((_, row)) => row.push(sent),
-            None => topics.push((note.topic, vec![sent])),
-        }
-    }
-    for (topic, row) in topics {
-        let (outgoing, handles): (Vec<Outgoing>, Vec<String>) = row.into_iter().unzip();
-        let Some(publisher) = publisher.upgrade() else {
-            changes.make_visible(handles);
-            continue;
-        };
-        // Well within the visibility, so that no other bus publishes them beside this one.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let verdicts = publisher.to_topic(&topic, &outgoing, deadline).await;
-        for (handle, verdict) in handles.into_iter().zip(verdicts) {
-            if let Verdict::Accepted = verdict {
-                // One that is not deleted is published again: at least once.
-                let _ = changes.delete(handle).await;
-            } else {
-                tracing::warn!(?verdict, %topic, "what is due could not be published yet");
-                let _ = changes.visible_in(handle, 15).await;
-            }
-        }
-    }
+    let publisher = publisher.upgrade();
+    let published = due
+        .into_iter()
+        .map(|(topic, row)| turn.publish(publisher.as_deref(), topic, row));
+    join(join_all(waiting), join_all(published)).await;
     Ok(())
 }
 
-/// Not yet: invisible for the rest, or a new copy where this one would grow too old.
-async fn wait_on(
-    topology: &Topology,
-    queue: &Queue,
-    changes: &Changes,
-    note: Due,
-    parcel: Parcel,
+/// What is done with the messages of one answer, ten at most.
+struct Turn<'a> {
+    topology: &'a Topology,
+    queue: &'a Queue,
+    changes: &'a Changes,
+    /// Milliseconds, as all times of messages.
+    retention: i64,
     now: i64,
-) {
-    let age = parcel.sent.map_or(0, |sent| now.saturating_sub(sent));
-    let retention = i64::try_from(topology.config.retention.as_millis()).unwrap_or(i64::MAX);
-    if age > retention / 2 {
-        let mut copy = note.outgoing(&parcel);
-        copy.delay = delay(note.at, now);
-        copy.wire = copy.wire.with(DUE, note.written());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let sent = send(topology, &Target::Queue(queue.clone()), &[copy], deadline).await;
-        if let [Verdict::Accepted] = sent[..] {
-            let _ = changes.delete(parcel.handle).await;
-        }
-        return;
+    deadline: Instant,
+}
+
+impl Turn<'_> {
+    /// Publishes what is due in one topic.
+    async fn publish(
+        &self,
+        publisher: Option<&Publisher>,
+        topic: TopicName,
+        mut row: Vec<(Due, Parcel)>,
+    ) {
+        let Some(publisher) = publisher else {
+            let handles = row.into_iter().map(|(_, parcel)| parcel.handle);
+            return self.changes.make_visible(handles);
+        };
+        // In the order in which they are due.
+        row.sort_by_key(|(note, _)| note.at);
+        let outgoing: Vec<Outgoing> = row.iter().map(|(note, it)| note.outgoing(it)).collect();
+        let verdicts = publisher.to_topic(&topic, &outgoing, self.deadline).await;
+        let settled = row
+            .into_iter()
+            .zip(verdicts)
+            .map(async |((note, parcel), verdict)| {
+                if let Verdict::Accepted = verdict {
+                    // One that is not deleted is published again: at least once.
+                    let _ = self.changes.delete(parcel.handle).await;
+                } else {
+                    tracing::warn!(?verdict, topic = %note.topic, "what is due could not be published yet");
+                    self.keep(self.now.saturating_add(AGAIN), note, parcel).await;
+                }
+            });
+        join_all(settled).await;
     }
-    let seconds = seconds_until(note.at, now).clamp(1, LONGEST_HOLD);
-    // Where that fails it comes again in a minute.
-    let _ = changes
-        .visible_in(parcel.handle, i32::try_from(seconds).unwrap_or(VISIBILITY))
-        .await;
+
+    /// Not yet: out of sight until then, or a new copy where this one would grow too old.
+    async fn keep(&self, until: i64, note: Due, parcel: Parcel) {
+        let age = parcel.sent.map_or(0, |sent| self.now.saturating_sub(sent));
+        match hold(age, self.retention, until, self.now) {
+            // Where that fails it comes again in a minute.
+            Hold::Hide(seconds) => {
+                let _ = self.changes.visible_in(parcel.handle, seconds).await;
+            }
+            Hold::Renew(delay) => {
+                let mut copy = note.outgoing(&parcel);
+                copy.delay = delay;
+                copy.wire = copy.wire.with(DUE, note.written());
+                let target = Target::Queue(self.queue.clone());
+                let sent = send(self.topology, &target, &[copy], self.deadline + COPYING).await;
+                if let [Verdict::Accepted] = sent[..] {
+                    let _ = self.changes.delete(parcel.handle).await;
+                }
+            }
+        }
+    }
 }
 
-/// Whole seconds, rounded up.
-fn seconds_until(at: i64, now: i64) -> i64 {
-    at.saturating_sub(now).max(0).saturating_add(999) / 1000
-}
-
-fn delay(at: i64, now: i64) -> i32 {
-    i32::try_from(seconds_until(at, now).min(LONGEST_DELAY)).unwrap_or(0)
+/// A queue's retention in milliseconds, of the attribute's text.
+fn retention_of(seconds: &str) -> i64 {
+    let seconds = seconds.parse::<i64>();
+    seconds.map_or(USUAL_RETENTION, |seconds| seconds.saturating_mul(1000))
 }
 
 /// When and where a message is due.
@@ -318,12 +388,9 @@ mod tests {
     use crate::sqs::wire::Wire;
 
     #[test]
-    fn nothing_is_due_early() {
-        for (at, now, seconds) in [(1000, 0, 1), (1001, 0, 2), (1, 0, 1), (0, 0, 0), (0, 5, 0)] {
-            assert_eq!(seconds_until(at, now), seconds);
-        }
-        assert_eq!(delay(i64::MAX, 0), 900);
-        assert_eq!(seconds_until(i64::MAX, i64::MIN), i64::MAX / 1000);
+    fn a_queue_that_does_not_say_keeps_as_long_as_sqs_usually_does() {
+        assert_eq!(retention_of("60"), 60_000);
+        assert_eq!(retention_of(""), USUAL_RETENTION);
     }
 
     fn parcel(note: String) -> Parcel {

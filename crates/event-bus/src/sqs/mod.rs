@@ -10,8 +10,10 @@ mod fault;
 mod feed;
 mod heartbeat;
 mod history;
+mod hold;
 mod member;
 mod names;
+mod oldest;
 mod policy;
 mod publish;
 mod pump;
@@ -247,8 +249,9 @@ impl Backend for Sqs {
                 member.release(Desk::abandon);
             }
         }
-        let leaving = Instant::now() + LEAVING;
         let answered = self.publisher.close(deadline.max(Instant::now())).await;
+        // From here: however long publishes took, what is held here goes back.
+        let leaving = Instant::now() + LEAVING;
         // What is not released in time is visible again when its lease is over.
         let _ = timeout_at(leaving, self.delayed.close()).await;
         for member in &members {

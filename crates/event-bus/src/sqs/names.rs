@@ -23,6 +23,8 @@ const LONGEST_GROUP: usize = 128;
 const NO_KEY: &str = "none:";
 /// What ends the name of everything that keeps an order.
 pub(super) const FIFO: &str = ".fifo";
+/// What ends the name of a queue of dead letters, before that.
+const DEAD: &str = "__dead";
 
 /// How this bus names what it makes.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,14 @@ impl Names {
         format!("{}{topic}__", self.prefix)
     }
 
+    /// Whether a queue is a subscription's of the topic, and not of its dead letters. What follows the topic decides: a
+    /// subscription may be called `dead`.
+    pub(super) fn is_subscription(&self, topic: &TopicName, queue: &str) -> bool {
+        let name = queue.strip_suffix(FIFO).unwrap_or(queue);
+        let subscription = name.strip_prefix(&self.queues_of(topic));
+        subscription.is_some_and(|name| !name.ends_with(DEAD))
+    }
+
     pub(super) fn queue(&self, topic: &TopicName, name: &SubscriptionName, fifo: bool) -> String {
         let name = shortened(name.as_str(), LONGEST_SUBSCRIPTION);
         format!("{}{name}{}", self.queues_of(topic), suffix(fifo))
@@ -65,19 +75,13 @@ impl Names {
 
     pub(super) fn dead(&self, topic: &TopicName, name: &SubscriptionName, fifo: bool) -> String {
         let name = shortened(name.as_str(), LONGEST_SUBSCRIPTION);
-        format!("{}{name}__dead{}", self.queues_of(topic), suffix(fifo))
+        format!("{}{name}{DEAD}{}", self.queues_of(topic), suffix(fifo))
     }
 
     /// The one queue of what is to be delivered later.
     pub(super) fn delayed(&self) -> String {
         format!("{}Delayed", self.prefix)
     }
-}
-
-/// Whether a queue holds a subscription's messages, not its dead letters.
-pub(super) fn is_subscription(queue: &str) -> bool {
-    let name = queue.strip_suffix(FIFO).unwrap_or(queue);
-    !name.ends_with("__dead")
 }
 
 const fn suffix(fifo: bool) -> &'static str {
@@ -157,8 +161,16 @@ mod tests {
             Some(orders)
         );
         assert_eq!(names.topic_of("other-orders.fifo", true), None);
-        assert!(is_subscription("orders__billing.fifo"));
-        assert!(!is_subscription("orders__billing__dead.fifo"));
+    }
+
+    #[test]
+    fn a_subscription_called_dead_is_one() {
+        let names = Names::default();
+        let (orders, dead) = (topic("orders"), subscription("dead"));
+        assert_eq!(names.queue(&orders, &dead, true), "orders__dead.fifo");
+        assert!(names.is_subscription(&orders, "orders__dead.fifo"));
+        assert!(!names.is_subscription(&orders, "orders__dead__dead.fifo"));
+        assert!(!names.is_subscription(&orders, "invoices__dead.fifo"));
     }
 
     #[test]
@@ -187,6 +199,11 @@ mod tests {
             prop_assert!(names.topic(&topic(&one), true).len() <= 256);
             let meet = names.queue(&topic(&one), &reader, true) == names.queue(&topic(&other), &reader, true);
             prop_assert_eq!(meet, one == other);
+            for fifo in [true, false] {
+                let (topic, name) = (topic(&one), &reader);
+                prop_assert!(names.is_subscription(&topic, &names.queue(&topic, name, fifo)));
+                prop_assert!(!names.is_subscription(&topic, &names.dead(&topic, name, fifo)));
+            }
         }
 
         #[test]

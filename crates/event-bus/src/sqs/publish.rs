@@ -67,12 +67,18 @@ impl Publisher {
         &self,
         messages: Vec<Message>,
     ) -> Vec<Result<Accepted, PublishError>> {
-        let permit = self.calls.acquire().await;
+        let deadline = Instant::now() + self.topology.config.publish_timeout;
+        let Ok(permit) = timeout_at(deadline, self.calls.acquire()).await else {
+            let problem = "so many publishes wait for AWS that this one had no turn in time; publish again later";
+            let error = || Error::new(ErrorKind::Timeout, "publish", problem);
+            let refuse = |message| Err(PublishError::failed(message, error()));
+            return messages.into_iter().map(refuse).collect();
+        };
         if permit.is_err() || self.closing.load(Ordering::Acquire) {
             let refuse = |message| Err(PublishError::failed(message, super::closed("publish")));
             return messages.into_iter().map(refuse).collect();
         }
-        let verdicts = self.verdicts(&messages).await;
+        let verdicts = self.verdicts(&messages, deadline).await;
         let each = messages.into_iter().zip(verdicts);
         each.map(|(message, verdict)| match verdict {
             Ok(Verdict::Accepted) => Ok(Accepted::new(None)),
@@ -87,8 +93,11 @@ impl Publisher {
         .collect()
     }
 
-    async fn verdicts(&self, messages: &[Message]) -> Vec<Result<Verdict, Error>> {
-        let deadline = Instant::now() + self.topology.config.publish_timeout;
+    async fn verdicts(
+        &self,
+        messages: &[Message],
+        deadline: Instant,
+    ) -> Vec<Result<Verdict, Error>> {
         let now = Utc::now();
         // Places of messages by where they go; None is the queue of what comes later.
         let mut parts: BTreeMap<Option<&TopicName>, Vec<(usize, Outgoing)>> = BTreeMap::new();
@@ -137,7 +146,7 @@ impl Publisher {
     }
 
     async fn later(&self, outgoing: &[Outgoing], deadline: Instant) -> Vec<Verdict> {
-        match timeout_at(deadline, self.delayed.queue()).await {
+        match timeout_at(deadline, self.delayed.queue(deadline)).await {
             Ok(Ok(queue)) => {
                 let verdicts =
                     send(&self.topology, &Target::Queue(queue), outgoing, deadline).await;
@@ -157,7 +166,7 @@ impl Publisher {
         deadline: Instant,
     ) -> Vec<Verdict> {
         let all = |verdict| vec![verdict; outgoing.len()];
-        let targets = match timeout_at(deadline, self.targets(topic)).await {
+        let targets = match timeout_at(deadline, self.targets(topic, deadline)).await {
             Ok(Ok(targets)) => targets,
             Ok(Err(fault)) => return all(Verdict::Failed(fault)),
             Err(_) => return all(Verdict::Failed(out_of_time())),
@@ -185,15 +194,15 @@ impl Publisher {
         verdicts
     }
 
-    async fn targets(&self, topic: &TopicName) -> Result<Vec<Target>, Fault> {
+    async fn targets(&self, topic: &TopicName, deadline: Instant) -> Result<Vec<Target>, Fault> {
         if self.topology.config.topics == Topics::None {
-            let queues = self.topology.fanout(topic).await?;
+            let queues = self.topology.fanout(topic, deadline).await?;
             return Ok(queues.iter().cloned().map(Target::Queue).collect());
         }
-        let arn = self.topology.topic(topic).await?;
+        let arn = self.topology.topic(topic, deadline).await?;
         // SNS takes what nobody gets.
         if self.topology.config.unrouted_ok.contains(topic)
-            || self.topology.is_heard(topic, &arn).await?
+            || self.topology.is_heard(topic, &arn, deadline).await?
         {
             return Ok(vec![Target::Topic(arn)]);
         }

@@ -18,7 +18,12 @@ const HEARD: Duration = Duration::from_mins(1);
 
 impl Topology {
     /// Whether anybody subscribes to the topic.
-    pub(super) async fn is_heard(&self, topic: &TopicName, arn: &str) -> Result<bool, Fault> {
+    pub(super) async fn is_heard(
+        &self,
+        topic: &TopicName,
+        arn: &str,
+        deadline: Instant,
+    ) -> Result<bool, Fault> {
         let now = Instant::now();
         let known = lock(&self.heard).get(topic).copied();
         if known.is_some_and(|at| now.duration_since(at) < HEARD) {
@@ -27,7 +32,7 @@ impl Topology {
         let Some(sns) = &self.sns else {
             return Ok(false);
         };
-        let first = insist(self.deadline(), || async {
+        let first = insist(deadline, || async {
             let request = sns.list_subscriptions_by_topic().topic_arn(arn);
             Ok(request.send().await?)
         });
@@ -45,8 +50,10 @@ impl Topology {
         queue: &Queue,
         filter: &Filter,
     ) -> Result<(), Fault> {
-        let arn = self.topic(topic).await?;
-        let queue_arn = self.attribute(queue, Attribute::QueueArn).await?;
+        let arn = self.topic(topic, self.deadline()).await?;
+        let queue_arn = self
+            .attribute(queue, Attribute::QueueArn, self.deadline())
+            .await?;
         self.allow(queue, &queue_arn, &arn).await?;
         let Some(sns) = &self.sns else { return Ok(()) };
         let policy = policy(filter);
@@ -155,7 +162,9 @@ impl Topology {
 
     /// Allows the topic to send to the queue, unless the queue's policy speaks of the topic already.
     async fn allow(&self, queue: &Queue, queue_arn: &str, topic_arn: &str) -> Result<(), Fault> {
-        let policy = self.attribute(queue, Attribute::Policy).await?;
+        let policy = self
+            .attribute(queue, Attribute::Policy, self.deadline())
+            .await?;
         let Some(policy) = allowing(&policy, queue_arn, topic_arn) else {
             return Ok(());
         };

@@ -4,17 +4,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use chrono::Utc;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::config::{Config, Topics};
+use super::config::{Config, LONGEST_RETENTION, Topics};
 use super::fault::{Fault, insist};
-use super::names::{FIFO, is_subscription};
+use super::names::FIFO;
 use crate::error::{Error, ErrorKind};
 use crate::name::{SubscriptionName, TopicName};
 use crate::subscription::{Order, Subscription};
+
+/// How far this machine's clock may be ahead of that of SQS, in seconds, and a second for what it does not tell.
+const CLOCKS: i64 = 6;
 
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +93,11 @@ impl Topology {
     }
 
     /// The ARN of a topic's SNS topic, made if there is none.
-    pub(super) async fn topic(&self, topic: &TopicName) -> Result<Arc<str>, Fault> {
+    pub(super) async fn topic(
+        &self,
+        topic: &TopicName,
+        deadline: Instant,
+    ) -> Result<Arc<str>, Fault> {
         if let Some(arn) = lock(&self.topics).get(topic) {
             return Ok(Arc::clone(arn));
         }
@@ -100,7 +109,7 @@ impl Topology {
         };
         let fifo = self.config.topics == Topics::Fifo;
         let name = self.config.names.topic(topic, fifo);
-        let made = insist(self.deadline(), || async {
+        let made = insist(deadline, || async {
             let mut request = sns.create_topic().name(&name);
             if fifo {
                 request = request.attributes("FifoTopic", "true");
@@ -113,7 +122,11 @@ impl Topology {
     }
 
     /// The queues that a topic without SNS consists of now.
-    pub(super) async fn fanout(&self, topic: &TopicName) -> Result<Arc<[Queue]>, Fault> {
+    pub(super) async fn fanout(
+        &self,
+        topic: &TopicName,
+        deadline: Instant,
+    ) -> Result<Arc<[Queue]>, Fault> {
         // Of before the request: what is made while it runs may not be in its answer.
         let at = Instant::now();
         if let Some(listed) = lock(&self.listed).get(topic)
@@ -122,7 +135,7 @@ impl Topology {
             return Ok(Arc::clone(&listed.queues));
         }
         let prefix = self.config.names.queues_of(topic);
-        let urls = insist(self.deadline(), || async {
+        let urls = insist(deadline, || async {
             let request = self
                 .sqs
                 .list_queues()
@@ -134,7 +147,7 @@ impl Topology {
         let queues: Arc<[Queue]> = urls
             .await?
             .into_iter()
-            .filter(|url| is_subscription(name_of(url)))
+            .filter(|url| self.config.names.is_subscription(topic, name_of(url)))
             .map(queue)
             .collect();
         let listed = Listed {
@@ -168,7 +181,7 @@ impl Topology {
         let names = &self.config.names;
         for fifo in [true, false] {
             let main = self
-                .url(&names.queue(topic, name, fifo))
+                .url(&names.queue(topic, name, fifo), self.deadline())
                 .await
                 .map_err(failed)?;
             if let Some(main) = main {
@@ -182,7 +195,7 @@ impl Topology {
         Err(Error::new(ErrorKind::Config, operation, problem))
     }
 
-    /// The queue of a subscription's dead letters, made if there is none.
+    /// The queue of a subscription's dead letters, made if there is none. Whatever `retention` says: they wait for people.
     pub(super) async fn dead(
         &self,
         topic: &TopicName,
@@ -190,7 +203,10 @@ impl Topology {
         fifo: bool,
     ) -> Result<Queue, Fault> {
         let dead = self.config.names.dead(topic, name, fifo);
-        let (queue, _) = self.find_or_make(&dead, self.attributes(fifo)).await?;
+        let attributes = Self::attributes(fifo, LONGEST_RETENTION);
+        let (queue, _) = self
+            .find_or_make(&dead, attributes, self.deadline())
+            .await?;
         Ok(queue)
     }
 
@@ -204,7 +220,7 @@ impl Topology {
         let names = &self.config.names;
         let fifo = *order == Order::PerKey;
         let other = self
-            .url(&names.queue(topic, name, !fifo))
+            .url(&names.queue(topic, name, !fifo), self.deadline())
             .await
             .map_err(failed)?;
         if let Some(other) = other {
@@ -216,24 +232,28 @@ impl Topology {
         }
         let dead = self.dead(topic, name, fifo).await.map_err(failed)?;
         let dead_arn = self
-            .attribute(&dead, Attribute::QueueArn)
+            .attribute(&dead, Attribute::QueueArn, self.deadline())
             .await
             .map_err(failed)?;
-        let mut attributes = self.attributes(fifo);
+        let mut attributes = Self::attributes(fifo, self.config.retention);
         let redrive = json!({
             "deadLetterTargetArn": dead_arn,
             "maxReceiveCount": self.config.max_receives.to_string(),
         });
         attributes.insert(Attribute::RedrivePolicy, redrive.to_string());
         let main = names.queue(topic, name, fifo);
-        let (main, made) = self.find_or_make(&main, attributes).await.map_err(failed)?;
+        let (main, made) = self
+            .find_or_make(&main, attributes, self.deadline())
+            .await
+            .map_err(failed)?;
         if self.sns.is_some() {
             let joined = self.join_topic(topic, &main, &subscription.filter);
             joined.await.map_err(failed)?;
-        } else if made {
+        } else {
             lock(&self.listed).remove(topic);
+            let wait = self.unlisted_for(&main, made).await.map_err(failed)?;
             // Publishers elsewhere list the queues as often: what they publish after this they publish to it too.
-            sleep(self.config.refresh).await;
+            sleep(wait).await;
         }
         let queues = Queues { main, dead };
         let key = (topic.clone(), name.clone());
@@ -241,9 +261,31 @@ impl Topology {
         Ok(queues)
     }
 
+    /// Without SNS: how long publishers may not know of a queue yet.
+    async fn unlisted_for(&self, queue: &Queue, made: bool) -> Result<Duration, Fault> {
+        let refresh = self.config.refresh;
+        if made {
+            return Ok(refresh);
+        }
+        // Somebody else may have made it a moment ago.
+        let created = Attribute::CreatedTimestamp;
+        let created = self.attribute(queue, created, self.deadline()).await?;
+        let now = Utc::now().timestamp();
+        Ok(if is_new(&created, now, refresh) {
+            refresh
+        } else {
+            Duration::ZERO
+        })
+    }
+
     /// One attribute of a queue; empty where it has none.
-    pub(super) async fn attribute(&self, queue: &Queue, name: Attribute) -> Result<String, Fault> {
-        let answer = insist(self.deadline(), || async {
+    pub(super) async fn attribute(
+        &self,
+        queue: &Queue,
+        name: Attribute,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        let answer = insist(deadline, || async {
             let request = self.sqs.get_queue_attributes().queue_url(&queue.url);
             Ok(request.attribute_names(name.clone()).send().await?)
         });
@@ -269,8 +311,8 @@ impl Topology {
     }
 
     /// The queue of this name, if there is one.
-    pub(super) async fn url(&self, name: &str) -> Result<Option<Queue>, Fault> {
-        let answer = insist(self.deadline(), || async {
+    pub(super) async fn url(&self, name: &str, deadline: Instant) -> Result<Option<Queue>, Fault> {
+        let answer = insist(deadline, || async {
             Ok(self.sqs.get_queue_url().queue_name(name).send().await?)
         });
         match answer.await {
@@ -285,11 +327,12 @@ impl Topology {
         &self,
         name: &str,
         attributes: HashMap<Attribute, String>,
+        deadline: Instant,
     ) -> Result<(Queue, bool), Fault> {
-        if let Some(queue) = self.url(name).await? {
+        if let Some(queue) = self.url(name, deadline).await? {
             return Ok((queue, false));
         }
-        let made = insist(self.deadline(), || async {
+        let made = insist(deadline, || async {
             let request = self.sqs.create_queue().queue_name(name);
             Ok(request
                 .set_attributes(Some(attributes.clone()))
@@ -300,7 +343,7 @@ impl Topology {
             Ok(made) => Ok((queue(made.queue_url.unwrap_or_default()), true)),
             // Somebody else made it meanwhile, and otherwise: then it is used as it is.
             Err(fault) if fault.is_different() => {
-                let found = self.url(name).await?;
+                let found = self.url(name, deadline).await?;
                 found.map(|queue| (queue, false)).ok_or(fault)
             }
             Err(fault) => Err(fault),
@@ -308,8 +351,8 @@ impl Topology {
     }
 
     /// What a new queue is made with.
-    pub(super) fn attributes(&self, fifo: bool) -> HashMap<Attribute, String> {
-        let retention = self.config.retention.as_secs().to_string();
+    pub(super) fn attributes(fifo: bool, retention: Duration) -> HashMap<Attribute, String> {
+        let retention = retention.as_secs().to_string();
         let mut attributes = HashMap::from([(Attribute::MessageRetentionPeriod, retention)]);
         if fifo {
             attributes.insert(Attribute::FifoQueue, "true".to_owned());
@@ -366,6 +409,16 @@ fn queue(url: String) -> Queue {
     Queue { url, fifo }
 }
 
+/// Whether a queue that was made then, in seconds since 1970, may be missing in a list that is younger than `refresh`. SQS
+/// tells whole seconds of its own clock; one that tells nothing knows no age.
+fn is_new(created: &str, now: i64, refresh: Duration) -> bool {
+    let refresh = i64::try_from(refresh.as_secs()).unwrap_or(i64::MAX);
+    let created = created.parse::<i64>();
+    created.map_or(true, |created| {
+        now.saturating_sub(created) <= refresh.saturating_add(CLOCKS)
+    })
+}
+
 /// The queue's name: the last part of its URL.
 fn name_of(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
@@ -373,4 +426,27 @@ fn name_of(url: &str) -> &str {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_new_until_every_publisher_has_listed_it() {
+        let refresh = Duration::from_secs(10);
+        for (created, new) in [
+            ("1000", true),
+            ("990", true),
+            ("985", true),
+            ("983", false),
+            ("0", false),
+            // The clock of SQS is ahead.
+            ("1060", true),
+            ("", true),
+        ] {
+            assert_eq!(is_new(created, 1000, refresh), new, "{created:?}");
+        }
+        assert!(is_new("0", i64::MAX, Duration::MAX));
+    }
 }

@@ -86,6 +86,28 @@ impl Raw {
             .unwrap_or_default()
     }
 
+    /// The queue of what is to be delivered later.
+    pub(crate) async fn delayed(&self) -> String {
+        let request = self.sqs.get_queue_url();
+        let found = request.queue_name(format!("{}Delayed", self.prefix)).send();
+        found.await.unwrap().queue_url.unwrap()
+    }
+
+    /// The same, made by other means than the bus.
+    pub(crate) async fn make_delayed(&self) -> String {
+        let request = self.sqs.create_queue();
+        let made = request.queue_name(format!("{}Delayed", self.prefix)).send();
+        made.await.unwrap().queue_url.unwrap()
+    }
+
+    /// Says for how many seconds a queue keeps messages.
+    pub(crate) async fn keep_for(&self, queue: &str, seconds: u32) {
+        let period = QueueAttributeName::MessageRetentionPeriod;
+        let request = self.sqs.set_queue_attributes().queue_url(queue);
+        let changed = request.attributes(period, seconds.to_string()).send();
+        changed.await.unwrap();
+    }
+
     pub(crate) async fn delete(&self, queue: &str) {
         self.sqs
             .delete_queue()
