@@ -1,5 +1,10 @@
 //! What fuzzers feed of RabbitMQ: properties as they are on the wire, and after them the body.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is what a fuzzer looks for"
+)]
+
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::protocol::basic::parse_properties;

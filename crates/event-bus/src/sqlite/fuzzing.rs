@@ -1,5 +1,10 @@
 //! What fuzzers feed of SQLite: rows, as a file holds them that was damaged or written by somebody else.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is what a fuzzer looks for"
+)]
+
 use bytes::Bytes;
 
 use super::codec::{Row, Stored, decode, read_headers, wants, write_headers};
