@@ -268,10 +268,10 @@ async fn turn(
         }
     }
     let publisher = publisher.upgrade();
-    let published = due
+    let rows = due
         .into_iter()
         .map(|(topic, row)| turn.publish(publisher.as_deref(), topic, row));
-    join(join_all(waiting), join_all(published)).await;
+    join(join_all(waiting), join_all(rows)).await;
     Ok(())
 }
 
