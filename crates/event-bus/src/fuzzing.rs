@@ -17,6 +17,8 @@ use crate::pattern::TopicPattern;
 pub use crate::rabbitmq::fuzzing::{rabbitmq_letter, rabbitmq_message};
 #[cfg(feature = "sqlite")]
 pub use crate::sqlite::fuzzing::{sqlite_headers, sqlite_row};
+#[cfg(feature = "sqs")]
+pub use crate::sqs::fuzzing::{sqs_history, sqs_message};
 
 /// A URL after its scheme, with a user and a password before it: read by every backend, and no error tells the password.
 pub fn bus_url(rest: &[u8]) {
@@ -160,7 +162,7 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// Of every backend, built in or not: there are no other folders of seeds.
-    const TARGETS: usize = 10;
+    const TARGETS: usize = 12;
 
     #[test]
     fn every_seed_of_the_fuzz_targets_holds() {
@@ -183,6 +185,10 @@ mod tests {
             ("sqlite_headers", sqlite_headers),
             #[cfg(feature = "sqlite")]
             ("sqlite_row", sqlite_row),
+            #[cfg(feature = "sqs")]
+            ("sqs_history", sqs_history),
+            #[cfg(feature = "sqs")]
+            ("sqs_message", sqs_message),
         ];
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
         for (name, target) in targets {

@@ -8,6 +8,8 @@ mod delayed;
 mod desk;
 mod fault;
 mod feed;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod heartbeat;
 mod history;
 mod hold;

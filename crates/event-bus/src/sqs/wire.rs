@@ -54,7 +54,7 @@ impl Value {
         Self::Text { kind, text }
     }
 
-    fn binary(bytes: impl Into<Bytes>) -> Self {
+    pub(super) fn binary(bytes: impl Into<Bytes>) -> Self {
         Self::Binary {
             kind: "Binary".to_owned(),
             bytes: bytes.into(),
