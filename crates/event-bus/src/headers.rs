@@ -87,6 +87,7 @@ impl fmt::Debug for Headers {
 }
 
 /// A foreign name, for logs and dead letters: quoted, and cut where it is longer than any of ours.
+#[cfg(any(feature = "kafka", feature = "rabbitmq", feature = "sqs"))]
 pub(crate) fn quoted(name: &str) -> String {
     format!("{:?}", name.chars().take(40).collect::<String>())
 }

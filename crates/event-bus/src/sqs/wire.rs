@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::history::RESERVE;
 use super::names::is_keyless;
 use crate::error::{Error, ErrorKind};
-use crate::headers::Headers;
+use crate::headers::{Headers, quoted};
 use crate::message::{Message, Undecodable};
 use crate::name::TopicName;
 
@@ -290,10 +290,7 @@ pub(crate) fn open_envelope(body: &str) -> Result<Option<Wire>, String> {
 
 /// Attributes as SNS writes them into its envelope.
 fn attributes_of(json: &Json) -> Result<BTreeMap<String, Value>, String> {
-    let invalid = |name: &str| {
-        let name: String = name.chars().take(40).collect();
-        format!("the attribute {name:?} has no type and value")
-    };
+    let invalid = |name: &str| format!("the attribute {} has no type and value", quoted(name));
     let attributes = json.as_object().ok_or("the attributes are not an object")?;
     let value = |(name, attribute): (&String, &Json)| {
         let text = |member: &str| attribute.get(member).and_then(Json::as_str);
