@@ -5,6 +5,8 @@
 extern crate self as commerce_contracts;
 
 mod attribute;
+#[cfg(feature = "avro")]
+pub mod avro;
 pub mod binding;
 mod cloud_event;
 #[cfg(feature = "vocabulary")]

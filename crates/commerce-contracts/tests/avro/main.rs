@@ -1,0 +1,10 @@
+//! Avro: the schema model, encoding and decoding.
+#![cfg(all(feature = "avro", feature = "derive", feature = "validation"))]
+
+mod decoding;
+mod encoding;
+mod evolution;
+mod framing;
+mod peer;
+mod schema;
+mod types;
