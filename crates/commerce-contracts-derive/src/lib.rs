@@ -3,6 +3,7 @@
 //! The macro checks everything it can see and reports every mistake at once, each on its own span and with its remedy.
 
 mod attributes;
+mod avro;
 mod expand;
 mod key;
 mod mistakes;
@@ -29,6 +30,20 @@ use syn::{DeriveInput, parse_macro_input};
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Gives a type its Avro schema, from the description that serde has of it: the names, what may be left out and what then stands
+/// there. `commerce_contracts::avro::AvroSchema` says which type of Rust becomes which of Avro.
+///
+/// Of serde's attributes it follows `rename`, `rename_all`, `alias`, `default`, `skip`, `skip_serializing_if`, `other` (the enum's
+/// default symbol), `transparent`, `from`, `try_from` and `into`; what no schema can follow is refused, with the remedy.
+/// `#[avro(namespace = "…")]` puts a type into a namespace, and `#[avro(alias = "…")]` keeps the name that it had.
+#[proc_macro_derive(AvroSchema, attributes(avro, serde))]
+pub fn derive_avro_schema(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    avro::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -30,6 +30,7 @@
 mod canonical;
 mod decode;
 mod default;
+mod definition;
 mod encode;
 mod framing;
 mod logical;
@@ -41,7 +42,13 @@ mod schema;
 mod text;
 mod wire;
 
+/// Gives a type its Avro schema: see the macro's documentation for the attributes of serde that it follows.
+#[cfg(feature = "derive")]
+pub use commerce_contracts_derive::AvroSchema;
 pub use decode::{DecodeError, Decoder};
+pub use definition::{AvroSchema, Definitions, TypeSchema};
+#[doc(hidden)]
+pub use definition::{FieldList, FieldNaming, Naming};
 pub use encode::EncodeError;
 pub use framing::{
     FramingError, KEY_SCHEMA_ID, SchemaId, VALUE_SCHEMA_ID, split_confluent, split_single_object,

@@ -11,6 +11,7 @@ macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
         #[serde(transparent)]
         #[schemars(transparent)]
         pub struct $name(Uuid);

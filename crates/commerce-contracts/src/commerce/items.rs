@@ -11,6 +11,7 @@ use crate::commerce::Money;
 
 /// How many: one or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Quantity(u32);
 
@@ -71,6 +72,7 @@ impl JsonSchema for Quantity {
 
 /// The code of what is sold: 1 to 64 printable ASCII characters, spaces only between others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Sku(String);
 
@@ -137,6 +139,7 @@ impl JsonSchema for Sku {
 
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 pub struct OrderItem {
     /// The code of what is ordered.
     pub sku: Sku,

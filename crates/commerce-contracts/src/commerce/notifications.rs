@@ -9,6 +9,7 @@ use crate::commerce::{NotificationId, OrderId, OrganizationId};
 
 /// What the customer was told about the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -22,6 +23,7 @@ pub enum Outcome {
 
 /// The way to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Channel {
@@ -31,6 +33,7 @@ pub enum Channel {
 
 /// The customer was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "notifications.customer.notified",
     version = 1,

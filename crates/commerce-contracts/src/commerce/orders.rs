@@ -11,6 +11,7 @@ use crate::commerce::{
 
 /// Who buys, and how to reach them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 pub struct Customer {
     /// The customer.
     pub customer_id: CustomerId,
@@ -22,6 +23,7 @@ pub struct Customer {
 
 /// An order exists; it is not paid, and its payment has not been asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.created",
     version = 1,
@@ -49,6 +51,7 @@ pub struct OrderCreated {
 
 /// An order is to be paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.payment.requested",
     version = 1,
@@ -74,6 +77,7 @@ pub struct PaymentRequested {
 
 /// An order is paid: the shop has received it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.received",
     version = 1,
@@ -99,6 +103,7 @@ pub struct OrderReceived {
 
 /// A paid order is to be prepared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.preparation.requested",
     version = 1,
@@ -118,6 +123,7 @@ pub struct PreparationRequested {
 
 /// A payment was rejected; the order waits for another attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.payment-pending",
     version = 1,
@@ -145,6 +151,7 @@ pub struct OrderPaymentPending {
 
 /// An order will not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.cancelled",
     version = 1,

@@ -9,6 +9,7 @@ use crate::commerce::{Money, OrderId, OrganizationId, PaymentId};
 
 /// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PaymentMethod {
@@ -26,6 +27,7 @@ pub enum PaymentMethod {
 
 /// The provider has the money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "payments.payment.confirmed",
     version = 1,
@@ -51,6 +53,7 @@ pub struct PaymentConfirmed {
 
 /// The provider refused; no money moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "payments.payment.rejected",
     version = 1,

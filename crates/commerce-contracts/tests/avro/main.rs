@@ -1,7 +1,13 @@
 //! Avro: the schema model, encoding and decoding.
-#![cfg(all(feature = "avro", feature = "derive", feature = "validation"))]
+#![cfg(all(
+    feature = "avro",
+    feature = "derive",
+    feature = "validation",
+    feature = "vocabulary"
+))]
 
 mod decoding;
+mod derived;
 mod encoding;
 mod evolution;
 mod framing;

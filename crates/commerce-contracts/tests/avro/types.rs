@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use commerce_contracts::Event;
-use commerce_contracts::avro::Schema;
+use commerce_contracts::avro::{AvroSchema, Schema};
 use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 /// An order with all that an event may hold.
 #[expect(clippy::struct_field_names, reason = "as in real events")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema, Event)]
+#[avro(namespace = "orders")]
 #[event(
     name = "orders.order.placed",
     version = 1,
@@ -37,33 +38,35 @@ pub(crate) struct Order {
     pub(crate) seals: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub(crate) struct Item {
     pub(crate) sku: String,
     pub(crate) quantity: u32,
     pub(crate) price: Money,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub(crate) struct Money {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    Unknown,
     Placed,
     InTransit,
+    #[serde(other)]
+    Unknown,
 }
 
 pub(crate) fn order_schema() -> Schema {
-    Schema::from_json(&json!({"type": "record", "name": "Order", "namespace": "orders", "fields": [
+    Schema::from_json(&json!({"type": "record", "name": "Order", "namespace": "orders",
+        "doc": "An order with all that an event may hold.", "fields": [
         {"name": "order_id", "type": {"type": "string", "logicalType": "uuid"}},
         {"name": "number", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 0}},
         {"name": "note", "type": ["null", "string"], "default": null},
-        {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["unknown", "placed", "in_transit"], "default": "unknown"}},
+        {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["placed", "in_transit", "unknown"], "default": "unknown"}},
         {"name": "items", "type": {"type": "array", "items": {"type": "record", "name": "Item", "fields": [
             {"name": "sku", "type": "string"},
             {"name": "quantity", "type": "long"},
@@ -83,7 +86,7 @@ pub(crate) fn order_schema() -> Schema {
 }
 
 /// A type that contains itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 pub(crate) struct Category {
     pub(crate) name: String,
     pub(crate) parent: Option<Box<Category>>,
@@ -91,9 +94,9 @@ pub(crate) struct Category {
 }
 
 pub(crate) fn category_schema() -> Schema {
-    Schema::from_json(&json!({"type": "record", "name": "Category", "fields": [
+    Schema::from_json(&json!({"type": "record", "name": "Category", "doc": "A type that contains itself.", "fields": [
         {"name": "name", "type": "string"},
-        {"name": "parent", "type": ["null", "Category"]},
+        {"name": "parent", "type": ["null", "Category"], "default": null},
         {"name": "children", "type": {"type": "array", "items": "Category"}},
     ]}))
     .unwrap()
