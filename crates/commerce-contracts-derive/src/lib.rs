@@ -12,7 +12,7 @@ mod pattern;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes a struct an event: gives it a name, a version, a topic and an ordering key.
+/// Makes a struct an event: gives it a name, a version, a topic, an ordering key and an Avro schema.
 ///
 /// ```text
 /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `version` | 1 or more; a new number when a reader of the old one could not read the new one |
 /// | `topic` | the stream that the event is published to |
 /// | `key` | the field (or path of fields, `customer.id`) whose text orders the events: same key, same order |
-#[proc_macro_derive(Event, attributes(event))]
+///
+/// The Avro schema is the one that `#[derive(AvroSchema)]` gives; the types of the fields derive it themselves.
+#[proc_macro_derive(Event, attributes(event, avro, serde))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::expand(&input)

@@ -5,7 +5,6 @@
 extern crate self as commerce_contracts;
 
 mod attribute;
-#[cfg(feature = "avro")]
 pub mod avro;
 pub mod binding;
 mod cloud_event;

@@ -1,10 +1,5 @@
 //! What `#[derive(AvroSchema)]` says about what it does not accept.
-#![cfg(all(
-    feature = "avro",
-    feature = "derive",
-    feature = "validation",
-    feature = "vocabulary"
-))]
+#![cfg(all(feature = "derive", feature = "validation", feature = "vocabulary"))]
 
 #[test]
 fn mistakes_are_shown_where_they_are_with_their_remedy() {

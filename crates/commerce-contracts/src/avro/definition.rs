@@ -35,7 +35,8 @@ use super::schema::Schema;
 /// | enum of unit variants | `enum` | `#[serde(other)]` marks the default symbol |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no Avro schema",
-    note = "derive it with `#[derive(AvroSchema)]`; Avro has no type for tuples and for JSON of any kind"
+    note = "derive it with `#[derive(AvroSchema)]`, from `commerce_contracts::avro`; `#[derive(Event)]` does it for the event itself",
+    note = "Avro has no type for tuples and for JSON of any kind: declare a struct with named fields"
 )]
 pub trait AvroSchema {
     /// The schema, where `definitions` knows the named types that are already written.

@@ -1,4 +1,4 @@
-//! Avro: schemas, and typed values in Avro's binary form (feature `avro`).
+//! Avro: schemas, and typed values in Avro's binary form.
 //!
 //! A [`Schema`] is parsed and checked once. [`Schema::encode`] writes a value by it, and a [`Decoder`], made of the schema
 //! that the data was written by and the one that the type has, reads it back: also when the two are different versions.

@@ -126,7 +126,6 @@ impl JsonSchema for Currency {
     }
 }
 
-#[cfg(feature = "avro")]
 impl crate::avro::AvroSchema for Currency {
     fn avro_schema(_: &mut crate::avro::Definitions) -> crate::avro::TypeSchema {
         crate::avro::TypeSchema::new("string")

@@ -5,11 +5,13 @@ use commerce_contracts_derive::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{NotificationId, OrderId, OrganizationId};
 
 /// What the customer was told about the order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AvroSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -22,8 +24,9 @@ pub enum Outcome {
 }
 
 /// The way to the customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AvroSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Channel {
@@ -33,7 +36,6 @@ pub enum Channel {
 
 /// The customer was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "notifications.customer.notified",
     version = 1,

@@ -5,13 +5,13 @@ use commerce_contracts_derive::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{
     CustomerId, EmailAddress, Money, OrderId, OrderItem, OrganizationId, PaymentId, PaymentMethod,
 };
 
 /// Who buys, and how to reach them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct Customer {
     /// The customer.
     pub customer_id: CustomerId,
@@ -23,7 +23,6 @@ pub struct Customer {
 
 /// An order exists; it is not paid, and its payment has not been asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.created",
     version = 1,
@@ -51,7 +50,6 @@ pub struct OrderCreated {
 
 /// An order is to be paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.payment.requested",
     version = 1,
@@ -77,7 +75,6 @@ pub struct PaymentRequested {
 
 /// An order is paid: the shop has received it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.received",
     version = 1,
@@ -103,7 +100,6 @@ pub struct OrderReceived {
 
 /// A paid order is to be prepared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.preparation.requested",
     version = 1,
@@ -123,7 +119,6 @@ pub struct PreparationRequested {
 
 /// A payment was rejected; the order waits for another attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.payment-pending",
     version = 1,
@@ -151,7 +146,6 @@ pub struct OrderPaymentPending {
 
 /// An order will not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "orders.order.cancelled",
     version = 1,

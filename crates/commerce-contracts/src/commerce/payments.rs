@@ -5,11 +5,13 @@ use commerce_contracts_derive::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{Money, OrderId, OrganizationId, PaymentId};
 
 /// How an order is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AvroSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PaymentMethod {
@@ -27,7 +29,6 @@ pub enum PaymentMethod {
 
 /// The provider has the money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "payments.payment.confirmed",
     version = 1,
@@ -53,7 +54,6 @@ pub struct PaymentConfirmed {
 
 /// The provider refused; no money moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
-#[cfg_attr(feature = "avro", derive(crate::avro::AvroSchema))]
 #[event(
     name = "payments.payment.rejected",
     version = 1,

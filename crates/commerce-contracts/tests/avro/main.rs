@@ -1,11 +1,7 @@
 //! Avro: the schema model, encoding and decoding.
-#![cfg(all(
-    feature = "avro",
-    feature = "derive",
-    feature = "validation",
-    feature = "vocabulary"
-))]
+#![cfg(all(feature = "derive", feature = "validation", feature = "vocabulary"))]
 
+mod agreement;
 mod decoding;
 mod derived;
 mod encoding;

@@ -1,6 +1,7 @@
 //! apache-avro as a second opinion.
 
 use apache_avro::types::Value as AvroValue;
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use commerce_contracts::avro::Schema;
 use serde_json::{Value, json};
 
@@ -34,7 +35,6 @@ pub(crate) fn write(writer: &Schema, value: AvroValue) -> Vec<u8> {
 
 /// The value as the JSON that our types have for it.
 pub(crate) fn to_json(value: AvroValue) -> Value {
-    use chrono::{DateTime, NaiveDate, SecondsFormat};
     match value {
         AvroValue::Null => Value::Null,
         AvroValue::Boolean(value) => value.into(),
@@ -58,11 +58,24 @@ pub(crate) fn to_json(value: AvroValue) -> Value {
             .into(),
         AvroValue::Uuid(uuid) => json!(uuid.to_string()),
         AvroValue::Date(days) => json!(NaiveDate::from_epoch_days(days).unwrap().to_string()),
-        AvroValue::TimestampMicros(micros) => json!(
-            DateTime::from_timestamp_micros(micros)
-                .unwrap()
-                .to_rfc3339_opts(SecondsFormat::AutoSi, true)
-        ),
+        AvroValue::TimestampMillis(millis) => {
+            instant(DateTime::from_timestamp_millis(millis).unwrap())
+        }
+        AvroValue::TimestampMicros(micros) => {
+            instant(DateTime::from_timestamp_micros(micros).unwrap())
+        }
+        AvroValue::TimestampNanos(nanos) => instant(DateTime::from_timestamp_nanos(nanos)),
+        AvroValue::LocalTimestampMillis(millis) => {
+            json!(DateTime::from_timestamp_millis(millis).unwrap().naive_utc())
+        }
+        AvroValue::LocalTimestampMicros(micros) => {
+            json!(DateTime::from_timestamp_micros(micros).unwrap().naive_utc())
+        }
+        AvroValue::LocalTimestampNanos(nanos) => {
+            json!(DateTime::from_timestamp_nanos(nanos).naive_utc())
+        }
+        AvroValue::TimeMillis(millis) => time(i64::from(millis) * 1_000_000),
+        AvroValue::TimeMicros(micros) => time(micros * 1_000),
         AvroValue::Decimal(decimal) => {
             let bytes = Vec::<u8>::try_from(decimal).unwrap();
             let sign = if bytes.first().is_some_and(|first| *first >= 0x80) {
@@ -77,4 +90,17 @@ pub(crate) fn to_json(value: AvroValue) -> Value {
         }
         other => unreachable!("no test has {other:?}"),
     }
+}
+
+fn instant(instant: DateTime<Utc>) -> Value {
+    json!(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+fn time(nanos: i64) -> Value {
+    let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let (seconds, nanos) = (
+        u32::try_from(seconds).unwrap(),
+        u32::try_from(nanos).unwrap(),
+    );
+    json!(NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos).unwrap())
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// An order with all that an event may hold.
 #[expect(clippy::struct_field_names, reason = "as in real events")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema, Event)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[avro(namespace = "orders")]
 #[event(
     name = "orders.order.placed",
