@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Data, DeriveInput, Fields};
 
 use crate::attributes::{self, Attributes};
+use crate::avro;
 use crate::key;
 use crate::mistakes::Mistakes;
 
@@ -19,6 +20,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             .as_ref()
             .and_then(|key| key::path(key, fields, &mut mistakes))
     });
+    let avro = avro(input, &mut mistakes);
     mistakes.into_result()?;
 
     let (
@@ -42,6 +44,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let event_type = format!("{}.v{version}", name.value());
     let key_expression = key::expression(&key, &path);
     Ok(quote! {
+        #avro
+
         #[automatically_derived]
         impl ::commerce_contracts::Event for #ident {
             const NAME: &'static ::core::primitive::str = #name;
@@ -58,6 +62,19 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 CONTRACT.get_or_init(|| ::commerce_contracts::Contract::of::<Self>(#key))
             }
         }
+    })
+}
+
+/// The struct's Avro schema, of which no event is without. A shape that is refused above is not refused here once more.
+fn avro(input: &DeriveInput, mistakes: &mut Mistakes) -> TokenStream {
+    let shaped =
+        matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+    if !shaped || !input.generics.params.is_empty() {
+        return TokenStream::new();
+    }
+    avro::expand(input).unwrap_or_else(|error| {
+        mistakes.push(error);
+        TokenStream::new()
     })
 }
 

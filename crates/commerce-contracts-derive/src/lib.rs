@@ -3,6 +3,7 @@
 //! The macro checks everything it can see and reports every mistake at once, each on its own span and with its remedy.
 
 mod attributes;
+mod avro;
 mod expand;
 mod key;
 mod mistakes;
@@ -11,7 +12,7 @@ mod pattern;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes a struct an event: gives it a name, a version, a topic and an ordering key.
+/// Makes a struct an event: gives it a name, a version, a topic, an ordering key and an Avro schema.
 ///
 /// ```text
 /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
@@ -25,10 +26,26 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `version` | 1 or more; a new number when a reader of the old one could not read the new one |
 /// | `topic` | the stream that the event is published to |
 /// | `key` | the field (or path of fields, `customer.id`) whose text orders the events: same key, same order |
-#[proc_macro_derive(Event, attributes(event))]
+///
+/// The Avro schema is the one that `#[derive(AvroSchema)]` gives; the types of the fields derive it themselves.
+#[proc_macro_derive(Event, attributes(event, avro, serde))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Gives a type its Avro schema, from the description that serde has of it: the names, what may be left out and what then stands
+/// there. `commerce_contracts::avro::AvroSchema` says which type of Rust becomes which of Avro.
+///
+/// Of serde's attributes it follows `rename`, `rename_all`, `alias`, `default`, `skip`, `skip_serializing_if`, `other` (the enum's
+/// default symbol), `transparent`, `from`, `try_from` and `into`; what no schema can follow is refused, with the remedy.
+/// `#[avro(namespace = "…")]` puts a type into a namespace, and `#[avro(alias = "…")]` keeps the name that it had.
+#[proc_macro_derive(AvroSchema, attributes(avro, serde))]
+pub fn derive_avro_schema(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    avro::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

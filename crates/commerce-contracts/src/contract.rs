@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::avro;
 use crate::event::Event;
 
 /// More violations than this are not listed: whoever sent them has enough to do.
@@ -15,8 +16,8 @@ const MOST_VIOLATIONS: usize = 1000;
 
 /// The contract of one kind of event.
 ///
-/// It has two schemas (JSON Schema, draft 2020-12): what is written, and what is read. They differ where a type writes one form
-/// and reads several, or where a field may be left out. Data is validated when it is read; when it is written the type itself
+/// It has two JSON Schemas (draft 2020-12): what is written, and what is read. They differ where a type writes one form
+/// and reads several, or where a field may be left out. It has one Avro schema, of what is written and read. Data is validated when it is read; when it is written the type itself
 /// keeps the promise, and [`Contract::validate_on_write`] is there for who wants proof.
 pub struct Contract {
     name: &'static str,
@@ -27,6 +28,7 @@ pub struct Contract {
     data_schema: String,
     schema_on_write: Value,
     schema_on_read: Value,
+    avro_schema: Result<avro::Schema, avro::SchemaError>,
     #[cfg(feature = "validation")]
     on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
     #[cfg(feature = "validation")]
@@ -55,6 +57,7 @@ impl Contract {
                 .into_generator()
                 .into_root_schema_for::<E>()
                 .to_value(),
+            avro_schema: avro::Schema::of::<E>(),
             #[cfg(feature = "validation")]
             on_write: OnceLock::new(),
             #[cfg(feature = "validation")]
@@ -100,6 +103,14 @@ impl Contract {
     /// The JSON Schema of what is read.
     pub fn schema_on_read(&self) -> &Value {
         &self.schema_on_read
+    }
+
+    /// The Avro schema, by which data is written and into which it is read.
+    ///
+    /// It is an error when the types of the fields cannot stand in one schema, which no compiler sees: two of them have one
+    /// name, or what stands for a missing field is no default in Avro.
+    pub fn avro_schema(&self) -> Result<&avro::Schema, &avro::SchemaError> {
+        self.avro_schema.as_ref()
     }
 
     /// Checks data that was read.

@@ -6,11 +6,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attribute::{self, EnvelopeError};
+use crate::avro::AvroSchema;
 use crate::cloud_event::CloudEvent;
 use crate::contract::{Contract, Violations};
 
-/// A kind of event: a type with a name, a version, a topic and an ordering key. Derive it with `#[derive(Event)]`.
-pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+/// A kind of event: a type with a name, a version, a topic, an ordering key and two schemas. Derive it with `#[derive(Event)]`,
+/// which also gives it its Avro schema.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    note = "derive it: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` with `#[event(name = …, version = …, topic = …, key = …)]`"
+)]
+pub trait Event:
+    Serialize + DeserializeOwned + JsonSchema + AvroSchema + Send + Sync + 'static
+{
     /// The name: `orders.order.created`.
     const NAME: &'static str;
     /// The version, 1 or more.

@@ -5,6 +5,7 @@
 extern crate self as commerce_contracts;
 
 mod attribute;
+pub mod avro;
 pub mod binding;
 mod cloud_event;
 #[cfg(feature = "vocabulary")]

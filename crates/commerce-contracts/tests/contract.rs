@@ -1,6 +1,7 @@
 //! Contracts: what a typed event becomes, and how data that breaks its promise is refused.
 #![cfg(all(feature = "derive", feature = "validation"))]
 
+use commerce_contracts::avro::AvroSchema;
 use commerce_contracts::{CloudEvent, DecodeError, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ struct OrderPlaced {
     note: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 #[serde(rename_all = "snake_case")]
 enum Channel {
     #[default]

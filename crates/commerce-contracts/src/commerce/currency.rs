@@ -126,6 +126,12 @@ impl JsonSchema for Currency {
     }
 }
 
+impl crate::avro::AvroSchema for Currency {
+    fn avro_schema(_: &mut crate::avro::Definitions) -> crate::avro::TypeSchema {
+        crate::avro::TypeSchema::new("string")
+    }
+}
+
 /// Codes by the digits of their minor unit, each list sorted. Withdrawn codes stay as long as events hold them (BGN).
 const CODES: [(u8, &[&str]); 4] = [
     (2, TWO_DIGITS),

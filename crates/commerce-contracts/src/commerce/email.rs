@@ -7,6 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
+
 /// An e-mail address that mail programs write to and mail servers take: `name@domain`, in ASCII.
 ///
 /// Whoever accepts an address promises that somebody can be told something there. So this is the part of RFC 5321 that is
@@ -22,7 +24,9 @@ use serde::{Deserialize, Serialize};
 /// assert!("ana..b@shop.example".parse::<EmailAddress>().is_err());
 /// # Ok::<(), commerce_contracts::commerce::InvalidEmailAddress>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
 

@@ -7,10 +7,13 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::Money;
 
 /// How many: one or more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema,
+)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Quantity(u32);
 
@@ -70,7 +73,9 @@ impl JsonSchema for Quantity {
 }
 
 /// The code of what is sold: 1 to 64 printable ASCII characters, spaces only between others.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sku(String);
 
@@ -136,7 +141,7 @@ impl JsonSchema for Sku {
 }
 
 /// One line of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct OrderItem {
     /// The code of what is ordered.
     pub sku: Sku,

@@ -5,10 +5,13 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{Currency, Quantity};
 
 /// An amount in the minor unit of its currency: 1234 BRL is 12.34 reais, 1234 JPY is 1234 yen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AvroSchema,
+)]
 pub struct Money {
     /// The amount in minor units.
     pub amount_minor: i64,

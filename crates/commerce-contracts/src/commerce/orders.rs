@@ -5,12 +5,13 @@ use commerce_contracts_derive::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{
     CustomerId, EmailAddress, Money, OrderId, OrderItem, OrganizationId, PaymentId, PaymentMethod,
 };
 
 /// Who buys, and how to reach them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct Customer {
     /// The customer.
     pub customer_id: CustomerId,

@@ -5,10 +5,13 @@ use commerce_contracts_derive::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::AvroSchema;
 use crate::commerce::{Money, OrderId, OrganizationId, PaymentId};
 
 /// How an order is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AvroSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PaymentMethod {

@@ -1,14 +1,15 @@
 //! Keys may be paths, numbers and newtypes, and attributes may be spread over several lists.
 use commerce_contracts::Event;
+use commerce_contracts::avro::AvroSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema, AvroSchema)]
 struct Customer {
     id: u64,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema, AvroSchema)]
 struct Order {
     customer: Customer,
 }

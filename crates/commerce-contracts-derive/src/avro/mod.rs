@@ -1,0 +1,7 @@
+//! `#[derive(AvroSchema)]`: the Avro schema of a type, from the description that serde has of it.
+
+mod attributes;
+mod case;
+mod expand;
+
+pub(crate) use expand::expand;
