@@ -4,6 +4,7 @@
 
 use commerce_contracts::compatibility::Verdict;
 
+pub(crate) mod avro;
 pub(crate) mod json;
 
 /// What came out of a run.
@@ -28,7 +29,7 @@ impl Tally {
         match verdict {
             Verdict::Compatible => self.compatible += 1,
             Verdict::Incompatible => self.incompatible += 1,
-            _ => self.unknown += 1,
+            Verdict::Unknown => self.unknown += 1,
         }
     }
 

@@ -28,19 +28,13 @@ pub trait Text {
 
 impl Text for str {
     fn to_json(&self) -> Result<Cow<'_, Value>, String> {
-        match serde_json::from_str(self) {
-            Ok(value) => Ok(Cow::Owned(value)),
-            // The name of a primitive type, without quotes, as it is often stored.
-            Err(_)
-                if matches!(
-                    self.trim(),
-                    "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string"
-                ) =>
-            {
-                Ok(Cow::Owned(Value::from(self.trim())))
-            }
-            Err(error) => Err(error.to_string()),
+        // The name of a primitive type, without quotes, as it is often stored; `null` is JSON as well.
+        if schema::Primitive::named(self.trim()).is_some() {
+            return Ok(Cow::Owned(Value::from(self.trim())));
         }
+        serde_json::from_str(self)
+            .map(Cow::Owned)
+            .map_err(|error| error.to_string())
     }
 }
 

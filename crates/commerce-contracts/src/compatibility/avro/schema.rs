@@ -39,7 +39,7 @@ pub(super) enum Primitive {
 }
 
 impl Primitive {
-    fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "null" => Self::Null,
             "boolean" => Self::Boolean,
@@ -541,9 +541,8 @@ fn decimal(schema: &Map<String, Value>, size: Option<u64>) -> Option<Logical> {
 }
 
 fn strings(schema: &Map<String, Value>, keyword: &str, pointer: &str) -> Parsed<Vec<String>> {
-    let list = match schema.get(keyword) {
-        None => return Ok(Vec::new()),
-        Some(list) => list,
+    let Some(list) = schema.get(keyword) else {
+        return Ok(Vec::new());
     };
     let strings = list.as_array().and_then(|items| {
         items

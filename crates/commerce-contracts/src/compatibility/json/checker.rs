@@ -283,22 +283,21 @@ impl<'a> Checker<'a> {
 
     /// The case, for one type or some.
     fn restricted(&self, case: &Case, types: Types) -> Case {
-        let mut typed = case.clone();
-        typed.types = types;
-        if let Some(values) = &mut typed.values {
+        let mut restricted = case.clone();
+        restricted.types = types;
+        if let Some(values) = &mut restricted.values {
             values.retain(|value| types.contains(Types::of(value)));
         }
         if let Some(id) = self.type_schema(types) {
-            insert(&mut typed.place.known, id);
+            insert(&mut restricted.place.known, id);
         }
-        typed
+        restricted
     }
 
     fn types_empty(&mut self, case: &Case) -> bool {
-        let types: Vec<Types> = case.types.iter().collect();
-        types.into_iter().all(|types| {
-            let typed = self.restricted(case, types);
-            self.case_empty(&typed)
+        case.types.iter().all(|one| {
+            let of_type = self.restricted(case, one);
+            self.case_empty(&of_type)
         })
     }
 
@@ -729,10 +728,9 @@ impl<'a> Checker<'a> {
             question,
             |checker| {
                 for case in checker.cases(place) {
-                    let types: Vec<Types> = case.types.iter().collect();
-                    for types in types {
-                        let typed = checker.restricted(&case, types);
-                        if !checker.case_empty(&typed) {
+                    for one in case.types.iter() {
+                        let of_type = checker.restricted(&case, one);
+                        if !checker.case_empty(&of_type) {
                             return vec![checker.too_complex(place, 0)];
                         }
                     }

@@ -27,7 +27,7 @@ impl Checker<'_> {
                 .known
                 .iter()
                 .any(|id| self.schemas[*id].properties.contains_key(name));
-            if of_property.is_empty() || spelled || !self.knows_nothing(&place) {
+            if of_property.is_empty() || spelled || !place.known.is_empty() {
                 found.extend(of_property.iter().cloned());
                 continue;
             }
@@ -62,10 +62,6 @@ impl Checker<'_> {
         if let Some(schema) = node.unevaluated_properties {
             self.prove_unevaluated(case, node, schema, goal, found);
         }
-    }
-
-    fn knows_nothing(&self, place: &Place) -> bool {
-        place.known.is_empty()
     }
 
     fn prove_required(&self, case: &Case, node: &Node, goal: Id, found: &mut Vec<Found>) {
@@ -404,7 +400,7 @@ impl Checker<'_> {
                     goal,
                     Rule::DependencyArrayAdded,
                     Verdict::Incompatible,
-                    step(&node.pointer, "dependentRequired"),
+                    step(&node.pointer, node.dependent_keyword),
                     |node| !node.dependent_required.is_empty(),
                     "",
                     message,

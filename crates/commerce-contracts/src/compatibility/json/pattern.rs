@@ -86,7 +86,7 @@ fn translated(pattern: &str) -> Option<String> {
                 }
                 translated.push(escaped);
             }
-            '[' if in_class => return None,
+            '[' | '&' | '~' if in_class => return None,
             '[' => {
                 in_class = true;
                 translated.push('[');
@@ -103,7 +103,6 @@ fn translated(pattern: &str) -> Option<String> {
                 in_class = false;
                 translated.push(']');
             }
-            '&' | '~' if in_class => return None,
             '-' if in_class && characters.peek() == Some(&'-') => return None,
             '.' if !in_class => translated.push_str(r"[^\n\r\u{2028}\u{2029}]"),
             '(' if !in_class => {

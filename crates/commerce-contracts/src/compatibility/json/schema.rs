@@ -85,6 +85,8 @@ pub(super) struct Node {
     pub(super) min_properties: Option<u64>,
     pub(super) max_properties: Option<u64>,
     pub(super) dependent_required: Vec<(String, Vec<String>)>,
+    /// What the draft calls the keyword of `dependent_required`.
+    pub(super) dependent_keyword: &'static str,
     pub(super) dependent_schemas: Vec<(String, Id)>,
     pub(super) all_of: Vec<Id>,
     pub(super) any_of: Option<Vec<Id>>,
@@ -129,6 +131,7 @@ impl Node {
             min_properties: None,
             max_properties: None,
             dependent_required: Vec::new(),
+            dependent_keyword: "dependentRequired",
             dependent_schemas: Vec::new(),
             all_of: Vec::new(),
             any_of: None,
@@ -498,7 +501,7 @@ impl<'a> Parser<'a> {
                     None => return invalid(&here, key, "a boolean"),
                 },
                 "items" if draft07 && value.is_array() => {
-                    node.prefix = self.list(&here, key, value, depth, embedded)?
+                    node.prefix = self.list(&here, key, value, depth, embedded)?;
                 }
                 "items" if draft07 || !value.is_array() => node.items = Some(sub(self, value)?),
                 "items" => {
@@ -509,14 +512,15 @@ impl<'a> Parser<'a> {
                     );
                 }
                 "prefixItems" if !draft07 => {
-                    node.prefix = self.list(&here, key, value, depth, embedded)?
+                    node.prefix = self.list(&here, key, value, depth, embedded)?;
                 }
                 // Without a tuple in `items` it means nothing.
-                "additionalItems" if draft07 => {
-                    if keywords.get("items").is_some_and(Value::is_array) {
-                        node.items = Some(sub(self, value)?);
-                    }
+                "additionalItems"
+                    if draft07 && keywords.get("items").is_some_and(Value::is_array) =>
+                {
+                    node.items = Some(sub(self, value)?);
                 }
+                "additionalItems" if draft07 => {}
                 "contains" => {
                     let limit = |keyword: &str| match keywords.get(keyword) {
                         Some(value) if !draft07 => count(&here, keyword, value).map(Some),
@@ -543,7 +547,7 @@ impl<'a> Parser<'a> {
                 "additionalProperties" => node.additional = Some(sub(self, value)?),
                 "propertyNames" => node.names = Some(sub(self, value)?),
                 "unevaluatedProperties" if !draft07 => {
-                    node.unevaluated_properties = Some(sub(self, value)?)
+                    node.unevaluated_properties = Some(sub(self, value)?);
                 }
                 "unevaluatedItems" if !draft07 => node.unevaluated_items = Some(sub(self, value)?),
                 "required" => node.required = strings(&here, key, value)?,
@@ -557,9 +561,10 @@ impl<'a> Parser<'a> {
                     }
                 }
                 "dependentSchemas" if !draft07 => {
-                    node.dependent_schemas = self.map(&here, key, value, depth, embedded)?
+                    node.dependent_schemas = self.map(&here, key, value, depth, embedded)?;
                 }
                 "dependencies" if draft07 => {
+                    node.dependent_keyword = "dependencies";
                     let Some(map) = value.as_object() else {
                         return invalid(&here, key, "an object");
                     };
@@ -606,7 +611,7 @@ impl<'a> Parser<'a> {
                 "unevaluatedProperties" => node.opaque.push(("unevaluatedProperties", Value::Null)),
                 "unevaluatedItems" => node.opaque.push(("unevaluatedItems", Value::Null)),
                 "minContains" | "maxContains" if draft07 => {
-                    node.opaque.push(("minContains", Value::Null))
+                    node.opaque.push(("minContains", Value::Null));
                 }
                 // Annotations, and places for definitions.
                 _ => {}
