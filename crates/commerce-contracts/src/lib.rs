@@ -10,6 +10,8 @@ pub mod binding;
 mod cloud_event;
 #[cfg(feature = "vocabulary")]
 pub mod commerce;
+#[cfg(feature = "compatibility")]
+pub mod compatibility;
 mod contract;
 mod event;
 // What fuzzers call: in no other build, and no part of the API.

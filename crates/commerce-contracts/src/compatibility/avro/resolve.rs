@@ -1,0 +1,515 @@
+//! Schema resolution, as the specification (1.12) has it, over schemas instead of data.
+
+use std::collections::HashSet;
+
+use super::default;
+use super::schema::{Field, Id, Logical, Name, Node, Primitive, Schema, Shape};
+use crate::compatibility::Rule;
+use crate::compatibility::report::{Difference, Verdict};
+
+/// Records inside records that are followed.
+const MOST_DEPTH: usize = 256;
+
+pub(super) struct Resolver<'a> {
+    writer: &'a Schema,
+    reader: &'a Schema,
+    /// The pairs that were looked at, or are. Each is looked at once: what stands in the way of one stands in the way of all, and a
+    /// pair inside itself adds nothing, for data is finite.
+    seen: HashSet<(Id, Id)>,
+    depth: usize,
+    differences: Vec<Difference>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(writer: &'a Schema, reader: &'a Schema) -> Self {
+        Self {
+            writer,
+            reader,
+            seen: HashSet::new(),
+            depth: 0,
+            differences: Vec::new(),
+        }
+    }
+
+    /// Everything that keeps the reader from reading what the writer wrote.
+    pub(super) fn differences(mut self) -> Vec<Difference> {
+        self.check_defaults(self.writer, true);
+        self.check_defaults(self.reader, false);
+        self.check_aliases();
+        self.resolve(self.writer.root, self.reader.root);
+        self.differences
+    }
+
+    fn report(
+        &mut self,
+        rule: Rule,
+        verdict: Verdict,
+        writer: String,
+        reader: String,
+        message: String,
+    ) {
+        let known = self.differences.iter().any(|one| {
+            one.rule == rule
+                && one.writer == writer
+                && one.reader == reader
+                && one.message == message
+        });
+        if !known {
+            self.differences.push(Difference {
+                rule,
+                verdict,
+                writer,
+                reader,
+                message,
+                counterexample: None,
+            });
+        }
+    }
+
+    fn check_defaults(&mut self, schema: &Schema, is_writer: bool) {
+        for id in schema.ids() {
+            let Shape::Record { fields, .. } = &schema[id].shape else {
+                continue;
+            };
+            for field in fields {
+                let Some(problem) = field
+                    .default
+                    .as_ref()
+                    .and_then(|value| default::problem(schema, field.schema, value))
+                else {
+                    continue;
+                };
+                let at = format!("{}/default", field.pointer);
+                let (writer, reader) = if is_writer {
+                    (at, String::new())
+                } else {
+                    (String::new(), at)
+                };
+                let message = format!(
+                    "The default of the field {:?} does not fit its type, so the schema is refused: {problem}. Correct the default.",
+                    field.name
+                );
+                self.report(
+                    Rule::InvalidDefault,
+                    Verdict::Incompatible,
+                    writer,
+                    reader,
+                    message,
+                );
+            }
+        }
+    }
+
+    /// An alias that makes one type of the reader stand for several of the writer leaves open which is meant.
+    fn check_aliases(&mut self) {
+        let writer = self.writer;
+        let reader = self.reader;
+        for id in reader.ids() {
+            let Some((name, aliases)) = name_of(&reader[id]) else {
+                continue;
+            };
+            if aliases.is_empty() {
+                continue;
+            }
+            let mut meant: Vec<String> = Vec::new();
+            for other in writer.ids() {
+                if let Some((written, _)) = name_of(&writer[other])
+                    && (written == name || aliases.contains(written))
+                    && writer[other].shape.kind() == reader[id].shape.kind()
+                {
+                    meant.push(written.full());
+                }
+            }
+            if meant.len() > 1 {
+                let message = format!(
+                    "Through its aliases the reader's {:?} stands for several types of the writer ({}), and readers differ in which they take: leave one alias.",
+                    name.full(),
+                    meant.join(", ")
+                );
+                let pointer = format!("{}/aliases", reader[id].pointer);
+                self.report(
+                    Rule::TypeMatchedTwice,
+                    Verdict::Unknown,
+                    String::new(),
+                    pointer,
+                    message,
+                );
+            }
+        }
+    }
+
+    /// Reports why the writer's schema does not resolve to the reader's, if it does not.
+    fn resolve(&mut self, writer: Id, reader: Id) {
+        if !self.seen.insert((writer, reader)) {
+            return;
+        }
+        if self.depth > MOST_DEPTH {
+            let message = "The schemas are nested too deeply to be judged here: flatten them, or keep the old schema.".to_owned();
+            let (at_writer, at_reader) = self.pointers(writer, reader);
+            self.report(
+                Rule::TooComplex,
+                Verdict::Unknown,
+                at_writer,
+                at_reader,
+                message,
+            );
+            return;
+        }
+        self.depth += 1;
+        self.resolve_shapes(writer, reader);
+        self.depth -= 1;
+    }
+
+    fn pointers(&self, writer: Id, reader: Id) -> (String, String) {
+        (
+            self.writer[writer].pointer.clone(),
+            self.reader[reader].pointer.clone(),
+        )
+    }
+
+    fn refuse(&mut self, rule: Rule, writer: Id, reader: Id, keyword: &str, message: String) {
+        let (mut at_writer, mut at_reader) = self.pointers(writer, reader);
+        at_writer.push_str(keyword);
+        at_reader.push_str(keyword);
+        self.report(rule, Verdict::Incompatible, at_writer, at_reader, message);
+    }
+
+    fn resolve_shapes(&mut self, writer: Id, reader: Id) {
+        let (from, to) = (&self.writer[writer], &self.reader[reader]);
+        match (&from.shape, &to.shape) {
+            // Each branch may be what was written.
+            (Shape::Union(branches), _) => {
+                for branch in branches {
+                    self.resolve(*branch, reader);
+                }
+            }
+            (_, Shape::Union(branches)) => self.resolve_into_union(writer, reader, branches),
+            (Shape::Primitive(one), Shape::Primitive(other)) => {
+                if promotes(*one, *other) {
+                    self.resolve_logical(writer, reader);
+                    self.resolve_text(writer, reader, *one, *other);
+                } else {
+                    self.refuse_types(writer, reader);
+                }
+            }
+            (Shape::Array(one), Shape::Array(other)) | (Shape::Map(one), Shape::Map(other)) => {
+                self.resolve_logical(writer, reader);
+                self.resolve(*one, *other);
+            }
+            (Shape::Fixed { size: one, .. }, Shape::Fixed { size: other, .. }) => {
+                self.resolve_names(writer, reader);
+                self.resolve_logical(writer, reader);
+                if one != other {
+                    let message = format!(
+                        "The writer writes {one} bytes and the reader expects {other}: keep the size, and give a new size a new name and field."
+                    );
+                    self.refuse(Rule::FixedSizeMismatch, writer, reader, "/size", message);
+                }
+            }
+            (
+                Shape::Enum {
+                    symbols: written, ..
+                },
+                Shape::Enum {
+                    symbols: known,
+                    default,
+                    ..
+                },
+            ) => {
+                self.resolve_names(writer, reader);
+                self.resolve_logical(writer, reader);
+                if default.is_none() {
+                    self.resolve_symbols(writer, reader, written, known);
+                }
+            }
+            (
+                Shape::Record {
+                    fields: written, ..
+                },
+                Shape::Record { fields: read, .. },
+            ) => {
+                self.resolve_names(writer, reader);
+                for field in read {
+                    self.resolve_field(writer, reader, field, written, read);
+                }
+            }
+            _ => self.refuse_types(writer, reader),
+        }
+    }
+
+    fn refuse_types(&mut self, writer: Id, reader: Id) {
+        let message = format!(
+            "The writer writes {} and the reader expects {}, which Avro does not convert: keep the type, or add a new field beside the old.",
+            self.writer[writer].shape.kind(),
+            self.reader[reader].shape.kind()
+        );
+        self.refuse(Rule::TypeMismatch, writer, reader, "", message);
+    }
+
+    fn resolve_text(&mut self, writer: Id, reader: Id, one: Primitive, other: Primitive) {
+        if (one, other) == (Primitive::Bytes, Primitive::String) {
+            let (at_writer, at_reader) = self.pointers(writer, reader);
+            let message = "The reader takes the writer's bytes for text, which fails on bytes that are not UTF-8: read bytes, unless all of them are known to be text.".to_owned();
+            self.report(
+                Rule::BytesReadAsString,
+                Verdict::Unknown,
+                at_writer,
+                at_reader,
+                message,
+            );
+        }
+    }
+
+    fn resolve_symbols(&mut self, writer: Id, reader: Id, written: &[String], known: &[String]) {
+        let missing: Vec<&str> = written
+            .iter()
+            .filter(|symbol| !known.contains(symbol))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "The reader does not know the symbols {}, and its enum has no default to take instead: add them, or give the reader's enum a default.",
+                missing.join(", ")
+            );
+            self.refuse(
+                Rule::MissingEnumSymbols,
+                writer,
+                reader,
+                "/symbols",
+                message,
+            );
+        }
+    }
+
+    fn resolve_logical(&mut self, writer: Id, reader: Id) {
+        let (from, to) = (
+            self.writer[writer].logical.as_ref(),
+            self.reader[reader].logical.as_ref(),
+        );
+        if from == to {
+            return;
+        }
+        // A logical type that the specification does not know may be ignored by either side; whether that does harm only its owner knows.
+        let foreign = |logical: Option<&Logical>| {
+            logical.is_none_or(|logical| matches!(logical, Logical::Foreign(_)))
+        };
+        let verdict = if foreign(from) && foreign(to) {
+            Verdict::Unknown
+        } else {
+            Verdict::Incompatible
+        };
+        let message = format!(
+            "The writer's bytes mean {} and the reader takes them for {}: keep the logical type, or add a new field beside the old.",
+            Logical::describe(from),
+            Logical::describe(to)
+        );
+        let (at_writer, at_reader) = self.pointers(writer, reader);
+        self.report(
+            Rule::LogicalTypeMismatch,
+            verdict,
+            at_writer,
+            at_reader,
+            message,
+        );
+    }
+
+    fn resolve_names(&mut self, writer: Id, reader: Id) {
+        let (from, to) = (&self.writer[writer], &self.reader[reader]);
+        if names_match(from, to) {
+            return;
+        }
+        let full = |node: &Node| {
+            name_of(node)
+                .map(|(name, _)| name.full())
+                .unwrap_or_default()
+        };
+        let (one, other) = (full(from), full(to));
+        let message = format!(
+            "The writer calls it {one:?} and the reader {other:?}: keep the name, or give the reader's type the alias {one:?}."
+        );
+        self.refuse(Rule::NameMismatch, writer, reader, "/name", message);
+    }
+
+    fn resolve_field(
+        &mut self,
+        writer: Id,
+        reader: Id,
+        field: &Field,
+        written: &[Field],
+        read: &[Field],
+    ) {
+        let names = |fields: &[&Field]| {
+            let names: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{:?}", field.name))
+                .collect();
+            names.join(" and ")
+        };
+        let sources: Vec<&Field> = written
+            .iter()
+            .filter(|source| feeds(source, field))
+            .collect();
+        let source = match sources[..] {
+            [source] => source,
+            [] => {
+                if field.default.is_none() {
+                    let message = format!(
+                        "The reader's field {:?} has no default, and the writer does not write it: give it a default (that of an enum does not count), or an alias if it was renamed.",
+                        field.name
+                    );
+                    let at_writer = self.writer[writer].pointer.clone();
+                    self.report(
+                        Rule::ReaderFieldMissingDefaultValue,
+                        Verdict::Incompatible,
+                        at_writer,
+                        field.pointer.clone(),
+                        message,
+                    );
+                }
+                return;
+            }
+            _ => {
+                let message = format!(
+                    "The reader's field {:?} matches the writer's {}, through its aliases: leave one alias, so that one field is meant.",
+                    field.name,
+                    names(&sources)
+                );
+                let at_writer = self.writer[writer].pointer.clone();
+                self.report(
+                    Rule::FieldMatchedTwice,
+                    Verdict::Incompatible,
+                    at_writer,
+                    field.pointer.clone(),
+                    message,
+                );
+                return;
+            }
+        };
+        let rivals: Vec<&Field> = read.iter().filter(|rival| feeds(source, rival)).collect();
+        if rivals.len() > 1 {
+            let message = format!(
+                "The writer's field {:?} matches the reader's {}, through aliases, and readers differ in which they take: leave one.",
+                source.name,
+                names(&rivals)
+            );
+            let at_reader = self.reader[reader].pointer.clone();
+            self.report(
+                Rule::FieldMatchedTwice,
+                Verdict::Unknown,
+                source.pointer.clone(),
+                at_reader,
+                message,
+            );
+        }
+        self.resolve(source.schema, field.schema);
+    }
+
+    /// The reader takes the first branch that matches; some take one of the same name before it. Both must work.
+    fn resolve_into_union(&mut self, writer: Id, reader: Id, branches: &[Id]) {
+        let from = &self.writer[writer];
+        let candidates: Vec<Id> = branches
+            .iter()
+            .copied()
+            .filter(|branch| self.may_match(writer, *branch, &mut Vec::new()))
+            .collect();
+        let exact = candidates
+            .iter()
+            .copied()
+            .find(|branch| is_exact(from, &self.reader[*branch]));
+        let chosen: Vec<Id> = candidates
+            .first()
+            .copied()
+            .into_iter()
+            .chain(exact)
+            .collect();
+        if chosen.is_empty() {
+            let wrote = match name_of(from) {
+                Some((name, _)) => format!("{} {:?}", from.shape.kind(), name.full()),
+                None => from.shape.kind().to_owned(),
+            };
+            let message = format!(
+                "The writer may write {wrote}, for which the reader's union has no branch: add it to the reader, or publish a new version."
+            );
+            self.refuse(Rule::MissingUnionBranch, writer, reader, "", message);
+        }
+        for branch in chosen {
+            self.resolve(writer, branch);
+        }
+    }
+
+    /// Whether the reader may take this branch: the types match, and of arrays and maps what they hold.
+    fn may_match(&self, writer: Id, reader: Id, open: &mut Vec<(Id, Id)>) -> bool {
+        let (from, to) = (&self.writer[writer], &self.reader[reader]);
+        match (&from.shape, &to.shape) {
+            (Shape::Primitive(one), Shape::Primitive(other)) => promotes(*one, *other),
+            (Shape::Array(one), Shape::Array(other)) | (Shape::Map(one), Shape::Map(other)) => {
+                if open.contains(&(*one, *other)) || open.len() > MOST_DEPTH {
+                    return true;
+                }
+                open.push((*one, *other));
+                let matched = match (&self.writer[*one].shape, &self.reader[*other].shape) {
+                    (Shape::Union(_), _) | (_, Shape::Union(_)) => true,
+                    _ => self.may_match(*one, *other, open),
+                };
+                open.pop();
+                matched
+            }
+            (Shape::Record { .. }, Shape::Record { .. })
+            | (Shape::Enum { .. }, Shape::Enum { .. }) => names_match(from, to),
+            (Shape::Fixed { size: one, .. }, Shape::Fixed { size: other, .. }) => {
+                names_match(from, to) && one == other
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether Avro reads the one as the other.
+fn promotes(writer: Primitive, reader: Primitive) -> bool {
+    use Primitive::{Bytes, Double, Float, Int, Long, String};
+    writer == reader
+        || matches!(
+            (writer, reader),
+            (Int, Long | Float | Double)
+                | (Long, Float | Double)
+                | (Float, Double)
+                | (String, Bytes)
+                | (Bytes, String)
+        )
+}
+
+/// Whether the writer's field is what the reader's field is read from.
+fn feeds(writer: &Field, reader: &Field) -> bool {
+    writer.name == reader.name || reader.aliases.contains(&writer.name)
+}
+
+fn name_of(node: &Node) -> Option<(&Name, &[Name])> {
+    match &node.shape {
+        Shape::Record { name, aliases, .. }
+        | Shape::Enum { name, aliases, .. }
+        | Shape::Fixed { name, aliases, .. } => Some((name, aliases)),
+        _ => None,
+    }
+}
+
+/// Names match without their namespaces, or through an alias of the reader, with them.
+fn names_match(writer: &Node, reader: &Node) -> bool {
+    match (name_of(writer), name_of(reader)) {
+        (Some((one, _)), Some((other, aliases))) => {
+            one.short == other.short || aliases.contains(one)
+        }
+        _ => false,
+    }
+}
+
+fn is_exact(writer: &Node, reader: &Node) -> bool {
+    match (&writer.shape, &reader.shape) {
+        (Shape::Primitive(one), Shape::Primitive(other)) => {
+            one == other && writer.logical == reader.logical
+        }
+        _ => match (name_of(writer), name_of(reader)) {
+            (Some((one, _)), Some((other, _))) => one == other,
+            _ => writer.shape.kind() == reader.shape.kind(),
+        },
+    }
+}
