@@ -1,14 +1,17 @@
-//! Reads `#[event(name = …, version = …, topic = …, key = …)]`.
+//! Reads `#[event(name = …, version = …, topic = …, key = …)]` and what may stand beside these.
 
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, DeriveInput, Expr, Lit, LitInt, LitStr, Meta, Token};
+use syn::{Attribute, DeriveInput, Expr, Lit, LitInt, LitStr, Meta, Path, Token};
 
 use crate::mistakes::Mistakes;
 use crate::pattern;
 
-const KNOWN: [&str; 4] = ["name", "version", "topic", "key"];
+/// What every event says.
+const REQUIRED: [&str; 4] = ["name", "version", "topic", "key"];
+/// What some say.
+const OPTIONAL: [&str; 1] = ["upcasts"];
 
 /// What the attribute says, as far as it could be read.
 #[derive(Default)]
@@ -17,6 +20,8 @@ pub(crate) struct Attributes {
     pub(crate) version: Option<LitInt>,
     pub(crate) topic: Option<LitStr>,
     pub(crate) key: Option<LitStr>,
+    /// The type of the version before.
+    pub(crate) upcasts: Option<Path>,
 }
 
 /// Reads and checks the attributes; what is wrong goes to `mistakes`.
@@ -47,7 +52,8 @@ pub(crate) fn read(input: &DeriveInput, mistakes: &mut Mistakes) -> Attributes {
             }
         }
     }
-    let missing: Vec<&str> = KNOWN
+    found.refuse_upcasts_to_the_first(mistakes);
+    let missing: Vec<&str> = REQUIRED
         .into_iter()
         .filter(|known| !seen.iter().any(|name| name == known))
         .collect();
@@ -71,10 +77,29 @@ fn list(attribute: &Attribute) -> syn::Result<Punctuated<Meta, Token![,]>> {
 }
 
 impl Attributes {
+    fn refuse_upcasts_to_the_first(&self, mistakes: &mut Mistakes) {
+        let first = self
+            .version
+            .as_ref()
+            .is_some_and(|version| version.base10_digits() == "1");
+        if let (true, Some(older)) = (first, &self.upcasts) {
+            mistakes.on(
+                older,
+                "version 1 is the first, so there is no version before it to upcast from: leave `upcasts` out, or write `version = 2`",
+            );
+        }
+    }
+
     fn entry(&mut self, entry: &Meta, seen: &mut Vec<String>, mistakes: &mut Mistakes) {
         let name = entry.path().to_token_stream().to_string();
-        if !KNOWN.contains(&name.as_str()) {
-            mistakes.on(entry.path(), format!("`{name}` is not an attribute of an event: it takes `name`, `version`, `topic` and `key`"));
+        if !REQUIRED.contains(&name.as_str()) && !OPTIONAL.contains(&name.as_str()) {
+            mistakes.on(
+                entry.path(),
+                format!(
+                    "`{name}` is not an attribute of an event: it takes `name`, `version`, `topic` and `key`, and where the version before is \
+                     still read, `upcasts`"
+                ),
+            );
             return;
         }
         if seen.contains(&name) {
@@ -91,9 +116,25 @@ impl Attributes {
         };
         match name.as_str() {
             "version" => self.version = version(&pair.value, mistakes),
+            "upcasts" => self.upcasts = type_path(&pair.value, mistakes),
             "name" => self.name = text(&name, &pair.value, pattern::check_name, mistakes),
             "topic" => self.topic = text(&name, &pair.value, pattern::check_topic, mistakes),
             _ => self.key = text(&name, &pair.value, |_| Ok(()), mistakes),
+        }
+    }
+}
+
+/// The type that `upcasts` names, which a struct without parameters can only name by its path.
+fn type_path(value: &Expr, mistakes: &mut Mistakes) -> Option<Path> {
+    match value {
+        Expr::Path(path) if path.qself.is_none() => Some(path.path.clone()),
+        Expr::Group(group) => type_path(&group.expr, mistakes),
+        _ => {
+            mistakes.on(
+                value,
+                "`upcasts` is the type of the version before, without quotes: write `upcasts = OrderPlacedV1`",
+            );
+            None
         }
     }
 }
@@ -148,7 +189,7 @@ fn literal(value: &Expr) -> Option<&Lit> {
 }
 
 fn missing_message(missing: &[&str]) -> String {
-    if missing.len() == KNOWN.len() {
+    if missing.len() == REQUIRED.len() {
         return format!("an event needs its contract: write `{}`", whole_example());
     }
     let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
@@ -164,10 +205,11 @@ fn missing_message(missing: &[&str]) -> String {
 fn pair_example(name: &str) -> String {
     match name {
         "version" => "version = 1".to_owned(),
+        "upcasts" => "upcasts = OrderPlacedV1".to_owned(),
         _ => format!("{name} = \"{}\"", pattern::example(name)),
     }
 }
 
 fn whole_example() -> String {
-    format!("#[event({})]", KNOWN.map(pair_example).join(", "))
+    format!("#[event({})]", REQUIRED.map(pair_example).join(", "))
 }

@@ -8,6 +8,7 @@ use crate::attributes::{self, Attributes};
 use crate::avro;
 use crate::key;
 use crate::mistakes::Mistakes;
+use crate::upcasts;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut mistakes = Mistakes::default();
@@ -29,6 +30,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             version: Some(version),
             topic: Some(topic),
             key: Some(key),
+            upcasts,
         },
         Some(path),
     ) = (attributes, path)
@@ -43,8 +45,15 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let version: u32 = version.base10_parse()?;
     let event_type = format!("{}.v{version}", name.value());
     let key_expression = key::expression(&key, &path);
+    let upcasting = upcasts
+        .as_ref()
+        .map(|older| upcasts::Upcasting::new(older, name.value(), version));
+    let (checks, reading_older) = upcasting.map_or_else(Default::default, |upcasting| {
+        (upcasting.checks(), upcasting.methods())
+    });
     Ok(quote! {
         #avro
+        #checks
 
         #[automatically_derived]
         impl ::commerce_contracts::Event for #ident {
@@ -61,6 +70,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 static CONTRACT: ::std::sync::OnceLock<::commerce_contracts::Contract> = ::std::sync::OnceLock::new();
                 CONTRACT.get_or_init(|| ::commerce_contracts::Contract::of::<Self>(#key))
             }
+
+            #reading_older
         }
     })
 }

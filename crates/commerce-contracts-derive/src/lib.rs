@@ -8,6 +8,7 @@ mod expand;
 mod key;
 mod mistakes;
 mod pattern;
+mod upcasts;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -26,6 +27,14 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `version` | 1 or more; a new number when a reader of the old one could not read the new one |
 /// | `topic` | the stream that the event is published to |
 /// | `key` | the field (or path of fields, `customer.id`) whose text orders the events: same key, same order |
+/// | `upcasts` | where events of the version before are still read: its type, `upcasts = OrderPlacedV1`; see below |
+///
+/// # Versions
+///
+/// Each version is a type. Where the type of version 2 says `upcasts = OrderPlacedV1`, and there is an `impl From<OrderPlacedV1>` for it
+/// (or `TryFrom`), `decode` reads events of both versions as version 2, and a consumer of version 2 gets both. Version 3
+/// upcasts from version 2, and so reads all three. A version that is left out, another event's type,
+/// a circle and a missing conversion are found when it is compiled.
 ///
 /// The Avro schema is the one that `#[derive(AvroSchema)]` gives; the types of the fields derive it themselves.
 #[proc_macro_derive(Event, attributes(event, avro, serde))]

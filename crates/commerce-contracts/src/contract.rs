@@ -8,7 +8,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::avro;
-use crate::event::Event;
+use crate::event::{DecodeError, Event};
+use crate::version;
 
 /// More violations than this are not listed: whoever sent them has enough to do.
 #[cfg(feature = "validation")]
@@ -29,6 +30,7 @@ pub struct Contract {
     schema_on_write: Value,
     schema_on_read: Value,
     avro_schema: Result<avro::Schema, avro::SchemaError>,
+    previous: Option<&'static Contract>,
     #[cfg(feature = "validation")]
     on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
     #[cfg(feature = "validation")]
@@ -45,7 +47,7 @@ impl Contract {
             event_type: E::TYPE,
             topic: E::TOPIC,
             key,
-            data_schema: format!("urn:contract:{}:v{}", E::NAME, E::VERSION),
+            data_schema: format!("{}{}:v{}", version::DATA_SCHEMA, E::NAME, E::VERSION),
             schema_on_write: settings
                 .clone()
                 .for_serialize()
@@ -58,6 +60,7 @@ impl Contract {
                 .into_root_schema_for::<E>()
                 .to_value(),
             avro_schema: avro::Schema::of::<E>(),
+            previous: E::previous(),
             #[cfg(feature = "validation")]
             on_write: OnceLock::new(),
             #[cfg(feature = "validation")]
@@ -111,6 +114,59 @@ impl Contract {
     /// name, or what stands for a missing field is no default in Avro.
     pub fn avro_schema(&self) -> Result<&avro::Schema, &avro::SchemaError> {
         self.avro_schema.as_ref()
+    }
+
+    /// The contract of the version before, where events of that version are read too.
+    pub fn previous(&self) -> Option<&'static Contract> {
+        self.previous
+    }
+
+    /// Every version that the type reads, newest first: its own, and those that it upcasts from.
+    ///
+    /// ```
+    /// # use commerce_contracts::{Event, commerce::OrderCreated};
+    /// // What a subscription that filters by type has to let through.
+    /// let types: Vec<&str> = OrderCreated::contract().versions().map(|version| version.event_type()).collect();
+    /// assert_eq!(types, ["orders.order.created.v1"]);
+    /// ```
+    pub fn versions(&self) -> impl Iterator<Item = &Contract> {
+        std::iter::successors(Some(self), |contract| contract.previous)
+    }
+
+    /// Whether the type reads events of this CloudEvents type, upcasting where it must.
+    pub fn accepts(&self, event_type: &str) -> bool {
+        self.versions()
+            .any(|version| version.event_type == event_type)
+    }
+
+    /// The version that events of this CloudEvents type have.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownVersion`] where it is this event in a version that the type does not read, and
+    /// [`DecodeError::WrongType`] where it is another event.
+    pub fn version_of(&self, event_type: &str) -> Result<&Contract, DecodeError> {
+        self.versions()
+            .find(|version| version.event_type == event_type)
+            .ok_or_else(|| self.refusal(event_type))
+    }
+
+    /// Why the type does not read events of this CloudEvents type.
+    pub(crate) fn refusal(&self, event_type: &str) -> DecodeError {
+        match version::split(event_type) {
+            Some((name, found)) if name == self.name => DecodeError::UnknownVersion {
+                name: self.name,
+                found,
+                oldest: self
+                    .versions()
+                    .last()
+                    .map_or(self.version, |oldest| oldest.version),
+                newest: self.version,
+            },
+            _ => DecodeError::WrongType {
+                expected: self.event_type,
+                found: event_type.to_owned(),
+            },
+        }
     }
 
     /// Checks data that was read.

@@ -9,6 +9,7 @@ use crate::attribute::{self, EnvelopeError};
 use crate::avro::AvroSchema;
 use crate::cloud_event::CloudEvent;
 use crate::contract::{Contract, Violations};
+use crate::version;
 
 /// A kind of event: a type with a name, a version, a topic, an ordering key and two schemas. Derive it with `#[derive(Event)]`,
 /// which also gives it its Avro schema.
@@ -33,6 +34,17 @@ pub trait Event:
 
     /// The contract, made once: schemas and their validators.
     fn contract() -> &'static Contract;
+
+    /// The contract of the version before, where events of that version are read too: `upcasts = …` in the attribute.
+    fn previous() -> Option<&'static Contract> {
+        None
+    }
+
+    /// Reads an event of the version before, or of one before that, and upcasts it. [`CloudEvent::decode`] calls it for the
+    /// versions that [`previous`](Event::previous) leads to; the derive macro writes it.
+    fn upcast(event: &CloudEvent) -> Result<Self, DecodeError> {
+        Err(Self::contract().refusal(event.event_type()))
+    }
 
     /// The event in a new envelope: new id, the time now, the key as subject and ordering key, the data as JSON.
     fn event(&self) -> Result<CloudEvent, EncodeError> {
@@ -65,13 +77,45 @@ pub enum EncodeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Another kind of event, or another version.
+    /// Another kind of event.
     #[error("the event is a {found}, not a {expected}")]
     WrongType {
         /// The type that was asked for.
         expected: &'static str,
         /// The type of the event.
         found: String,
+    },
+    /// The event that was asked for, in a version that the type does not read.
+    #[error("the event is version {found} of {name}, {}", version::advice(*found, *oldest, *newest))]
+    UnknownVersion {
+        /// The name of the event.
+        name: &'static str,
+        /// Its version.
+        found: u32,
+        /// The oldest version that the type reads: the end of its upcasts.
+        oldest: u32,
+        /// The newest version that the type reads: its own.
+        newest: u32,
+    },
+    /// The type of the event and the `dataschema` beside it name different contracts.
+    #[error(
+        "the event is a {event_type}, and its dataschema says {data_schema}: one of them is wrong, so its producer must set both from one contract"
+    )]
+    OtherSchema {
+        /// The type of the event.
+        event_type: String,
+        /// What its `dataschema` names.
+        data_schema: String,
+    },
+    /// The event holds what the version before allowed and this one does not.
+    #[error("the event is a {from} and cannot be upcast to {to}: {detail}")]
+    Upcast {
+        /// The type of the older version.
+        from: &'static str,
+        /// The type of the newer version.
+        to: &'static str,
+        /// What the conversion says.
+        detail: String,
     },
     /// The event has no data.
     #[error("the event has no data")]
@@ -94,14 +138,50 @@ pub enum DecodeError {
 }
 
 impl CloudEvent {
-    /// The typed event: checks the type of the event, then the JSON Schema of the data (feature `validation`), then reads it.
+    /// The typed event: finds the contract of its version, checks the data against that (feature `validation`), reads it, and
+    /// upcasts it from version to version until it is an `E`.
+    ///
+    /// The CloudEvents type says which version it is. A `dataschema` of the same form as [`Contract::data_schema`] must agree with
+    /// it; any other is somebody else's name for a schema, and is not looked at. Fields that the contract does not know are those of
+    /// a later producer and are passed over, unless the type has `#[serde(deny_unknown_fields)]`.
+    ///
+    /// ```
+    /// use commerce_contracts::{CloudEvent, DecodeError, Event};
+    /// use schemars::JsonSchema;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    /// #[event(name = "orders.order.placed", version = 1, topic = "orders", key = "order_id")]
+    /// struct OrderPlacedV1 { order_id: String, total_minor: i64 }
+    ///
+    /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    /// #[event(name = "orders.order.placed", version = 2, topic = "orders", key = "order_id", upcasts = OrderPlacedV1)]
+    /// struct OrderPlaced { order_id: String, total_minor: i64, currency: String }
+    ///
+    /// impl From<OrderPlacedV1> for OrderPlaced {
+    ///     fn from(old: OrderPlacedV1) -> Self {
+    ///         // What version 1 left unsaid.
+    ///         Self { order_id: old.order_id, total_minor: old.total_minor, currency: "BRL".into() }
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let stored = OrderPlacedV1 { order_id: "A-1".into(), total_minor: 1234 }.event()?;
+    /// assert_eq!(stored.decode::<OrderPlaced>()?.currency, "BRL");
+    ///
+    /// let newer = CloudEvent::new("/orders", "orders.order.placed.v3")?;
+    /// assert!(matches!(newer.decode::<OrderPlaced>(), Err(DecodeError::UnknownVersion { found: 3, newest: 2, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
         if self.event_type() != E::TYPE {
-            return Err(DecodeError::WrongType {
-                expected: E::TYPE,
-                found: self.event_type().to_owned(),
-            });
+            return match E::contract().version_of(self.event_type()) {
+                Ok(_) => E::upcast(self),
+                Err(refusal) => Err(refusal),
+            };
         }
+        self.check_data_schema(E::contract())?;
         let data = self.data().ok_or(DecodeError::NoData)?;
         if let Some(content_type) = self
             .data_content_type()
@@ -112,6 +192,20 @@ impl CloudEvent {
             });
         }
         read(data)
+    }
+
+    fn check_data_schema(&self, contract: &Contract) -> Result<(), DecodeError> {
+        match self.data_schema() {
+            Some(said)
+                if said.starts_with(version::DATA_SCHEMA) && said != contract.data_schema() =>
+            {
+                Err(DecodeError::OtherSchema {
+                    event_type: self.event_type().to_owned(),
+                    data_schema: said.to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod event;
 pub mod fuzzing;
 mod json;
 mod reading;
+mod version;
 
 pub use attribute::{Attribute, EnvelopeError};
 pub use cloud_event::CloudEvent;
@@ -28,3 +29,7 @@ pub use cloud_event::CloudEvent;
 pub use commerce_contracts_derive::Event;
 pub use contract::{Contract, Violation, Violations};
 pub use event::{DecodeError, EncodeError, Event};
+pub use version::UpcastFrom;
+// What the derive macro writes, and no part of the API.
+#[doc(hidden)]
+pub use version::{same_name, upcast};

@@ -169,12 +169,12 @@ fn what_is_missing_is_named() {
 #[test]
 fn other_events_and_other_data_are_told_apart() {
     let event = placed().event().unwrap();
-    let other = CloudEvent::new("/orders", "orders.order.placed.v2").unwrap();
+    let other = CloudEvent::new("/orders", "orders.order.paid.v3").unwrap();
     assert_eq!(
         other.decode::<OrderPlaced>(),
         Err(DecodeError::WrongType {
             expected: "orders.order.placed.v3",
-            found: "orders.order.placed.v2".into()
+            found: "orders.order.paid.v3".into()
         })
     );
     let tombstone = CloudEvent::new("/orders", OrderPlaced::TYPE).unwrap();

@@ -4,7 +4,15 @@
 #[test]
 fn mistakes_are_shown_where_they_are_with_their_remedy() {
     let cases = trybuild::TestCases::new();
-    for topic in ["attributes", "key", "name", "shape", "topic", "version"] {
+    for topic in [
+        "attributes",
+        "key",
+        "name",
+        "shape",
+        "topic",
+        "upcasts",
+        "version",
+    ] {
         cases.compile_fail(format!("tests/ui/{topic}/*.rs"));
     }
     cases.pass("tests/ui/pass/*.rs");

@@ -21,7 +21,7 @@ mod trace;
 
 pub use backoff::Backoff;
 pub use call::Call;
-pub use consumer::{Consumer, ConsumerError, OnExhausted, Running};
+pub use consumer::{Consumer, ConsumerError, OnExhausted, OnUnknownVersion, Running};
 pub use drained::Drained;
 pub use emit::Emit;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

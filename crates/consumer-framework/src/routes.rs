@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use commerce_contracts::{Contract, DecodeError};
 use commerce_event_bus::{Message, TopicName};
 use futures_util::future::BoxFuture;
 
@@ -17,14 +18,33 @@ type Run<S> = Arc<dyn Fn(Context<S>) -> BoxFuture<'static, Result<Emit, Failure>
 pub(crate) struct Routes<S> {
     topics: BTreeMap<TopicName, Topic<S>>,
     needs_inbox: bool,
+    /// Whether a version that no handler reads is nobody's concern.
+    pub(crate) ignores_unknown_versions: bool,
     /// What is wrong with the routes: reported all at once when the consumer starts.
     pub(crate) mistakes: Vec<String>,
 }
 
 struct Topic<S> {
-    typed: HashMap<&'static str, Run<S>>,
+    typed: HashMap<&'static str, Route<S>>,
+    /// The newest contract of each name that has a typed handler: it tells a version that nobody reads from another event.
+    known: HashMap<&'static str, &'static Contract>,
     /// For the events that no typed handler takes.
     rest: Option<Run<S>>,
+}
+
+/// The handler of one version of an event.
+struct Route<S> {
+    run: Run<S>,
+    /// It is the version that the handler names, and not one that is upcast for it.
+    is_own: bool,
+}
+
+/// What becomes of a message.
+pub(crate) enum Found<'a, S> {
+    /// A handler takes it.
+    Handler(&'a Run<S>),
+    /// Typed handlers take its event, and none of them this version; why.
+    UnknownVersion(DecodeError),
 }
 
 impl<S: Send + Sync + 'static> Routes<S> {
@@ -32,33 +52,67 @@ impl<S: Send + Sync + 'static> Routes<S> {
         Self {
             topics: BTreeMap::new(),
             needs_inbox: false,
+            ignores_unknown_versions: false,
             mistakes: Vec::new(),
         }
     }
 
-    /// Adds a handler for one type of event, or for all that is left of a topic.
-    pub(crate) fn add<A, H: Handler<A, S>>(
-        &mut self,
-        topic: &str,
-        event_type: Option<&'static str>,
-        handler: H,
-    ) {
-        let name = match TopicName::new(topic) {
-            Ok(name) => name,
-            Err(error) => return self.mistakes.push(error.to_string()),
-        };
-        self.needs_inbox |= H::NEEDS_INBOX;
-        let run: Run<S> = Arc::new(move |context| Box::pin(handler.clone().call(context)));
-        let topic = self.topics.entry(name).or_insert_with(|| Topic {
-            typed: HashMap::new(),
-            rest: None,
-        });
-        let (replaced, what) = match event_type {
-            Some(event_type) => (topic.typed.insert(event_type, run), event_type),
-            None => (topic.rest.replace(run), "all other events of the topic"),
-        };
+    /// Adds a handler for one event, in its version and in those that are upcast to it.
+    ///
+    /// A handler of exactly a version comes before one that it is upcast for: who keeps a handler for old events beside the one
+    /// for new events means it.
+    pub(crate) fn add<A, H: Handler<A, S>>(&mut self, contract: &'static Contract, handler: H) {
+        let run = self.run(handler);
+        for version in contract.versions() {
+            let event_type = version.event_type();
+            let is_own = std::ptr::eq(version, contract);
+            let Some(topic) = self.topic(version.topic()) else {
+                continue;
+            };
+            let known = topic.known.entry(contract.name()).or_insert(contract);
+            if known.version() < contract.version() {
+                *known = contract;
+            }
+            match topic.typed.get(event_type) {
+                Some(other) if other.is_own == is_own => self
+                    .mistakes
+                    .push(format!("two handlers take {event_type}")),
+                Some(other) if other.is_own => {}
+                _ => {
+                    let run = Arc::clone(&run);
+                    topic.typed.insert(event_type, Route { run, is_own });
+                }
+            }
+        }
+    }
+
+    /// Adds a handler for all that is left of a topic.
+    pub(crate) fn add_rest<A, H: Handler<A, S>>(&mut self, topic: &str, handler: H) {
+        let run = self.run(handler);
+        let replaced = self.topic(topic).and_then(|topic| topic.rest.replace(run));
         if replaced.is_some() {
-            self.mistakes.push(format!("two handlers take {what}"));
+            self.mistakes
+                .push("two handlers take all other events of the topic".to_owned());
+        }
+    }
+
+    fn run<A, H: Handler<A, S>>(&mut self, handler: H) -> Run<S> {
+        self.needs_inbox |= H::NEEDS_INBOX;
+        Arc::new(move |context| Box::pin(handler.clone().call(context)))
+    }
+
+    /// The handlers of a topic; a name that is none is noted as a mistake.
+    fn topic(&mut self, name: &str) -> Option<&mut Topic<S>> {
+        match TopicName::new(name) {
+            Ok(name) => Some(self.topics.entry(name).or_insert_with(|| Topic {
+                typed: HashMap::new(),
+                known: HashMap::new(),
+                rest: None,
+            })),
+            Err(error) => {
+                self.mistakes.push(error.to_string());
+                None
+            }
         }
     }
 
@@ -74,12 +128,23 @@ impl<S: Send + Sync + 'static> Routes<S> {
         self.needs_inbox
     }
 
-    /// The handler for a message, if one takes it.
-    pub(crate) fn find(&self, message: &Message) -> Option<&Run<S>> {
+    /// What takes a message; None when it is of no concern here.
+    pub(crate) fn find(&self, message: &Message) -> Option<Found<'_, S>> {
         let topic = self.topics.get(&message.topic)?;
-        topic
-            .typed
-            .get(message.event.event_type())
-            .or(topic.rest.as_ref())
+        let event_type = message.event.event_type();
+        let handler = topic.typed.get(event_type).map(|route| &route.run);
+        if let Some(run) = handler.or(topic.rest.as_ref()) {
+            return Some(Found::Handler(run));
+        }
+        if self.ignores_unknown_versions {
+            return None;
+        }
+        let (name, _) = event_type.rsplit_once('.')?;
+        match topic.known.get(name)?.version_of(event_type) {
+            Err(refusal @ DecodeError::UnknownVersion { .. }) => {
+                Some(Found::UnknownVersion(refusal))
+            }
+            _ => None,
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::extract::Context;
 use crate::failure::Failure;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::inbox::Work;
-use crate::routes::Routes;
+use crate::routes::{Found, Routes};
 use crate::stats::Stats;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::storage::Database;
@@ -79,10 +79,11 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
     async fn run(&self, call: &Call, context: Context<S>) -> Result<Vec<Message>, Failure> {
         let message = Message::new(call.topic().clone(), call.event().clone());
         // A layer may have put another event into the call.
-        let Some(run) = self.routes.find(&message) else {
-            return Ok(Vec::new());
-        };
-        run(context).await?.caused_by(call)
+        match self.routes.find(&message) {
+            Some(Found::Handler(run)) => run(context).await?.caused_by(call),
+            Some(Found::UnknownVersion(refusal)) => Err(Failure::reject(refusal)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Without an inbox the events are published before the consumed one is acknowledged; when one

@@ -42,6 +42,17 @@ pub enum OnExhausted {
     Stop,
 }
 
+/// What happens to an event of which handlers read other versions only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnknownVersion {
+    /// It goes to the subscription's dead letters with the versions that are read, and can be redriven once a consumer knows it.
+    #[default]
+    DeadLetter,
+    /// It is acknowledged, as events that nobody takes: where a producer publishes each fact in several versions side by side.
+    Ignore,
+}
+
 /// Consumes events: one bus subscription for each topic of its handlers, in order per key, different
 /// keys at the same time.
 ///
@@ -94,6 +105,7 @@ impl Consumer {
                 .push("state(…) comes after on(…): say it first".to_owned());
         }
         routes.mistakes.extend(self.routes.mistakes);
+        routes.ignores_unknown_versions = self.routes.ignores_unknown_versions;
         Consumer {
             state,
             routes,
@@ -113,13 +125,14 @@ impl Consumer {
 }
 
 impl<S: Clone + Send + Sync + 'static> Consumer<S> {
-    /// Adds a handler for the events that its first argument, [`Event<E>`](crate::Event), names.
+    /// Adds a handler for the events that its first argument, [`Event<E>`](crate::Event), names, in the version of `E` and in every
+    /// version that is upcast to it. Where another handler takes exactly one of the older versions, that one gets it.
     ///
-    /// Events of the same topic that no handler takes are acknowledged.
+    /// Events of the same topic that no handler takes are acknowledged. A version of this event that no handler reads, most likely
+    /// one from a producer that was deployed earlier than this consumer, is not: see [`on_unknown_version`](Self::on_unknown_version).
     pub fn on<A: BeginsWithEvent, H: Handler<A, S>>(mut self, handler: H) -> Self {
-        let topic = <A::Event as commerce_contracts::Event>::TOPIC;
-        let event_type = <A::Event as commerce_contracts::Event>::TYPE;
-        self.routes.add(topic, Some(event_type), handler);
+        let contract = <A::Event as commerce_contracts::Event>::contract();
+        self.routes.add(contract, handler);
         self
     }
 
@@ -127,7 +140,7 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
     /// takes the event as it is, as [`CloudEvent`](commerce_contracts::CloudEvent) or
     /// [`Metadata`](crate::Metadata).
     pub fn on_topic<A, H: Handler<A, S>>(mut self, topic: &str, handler: H) -> Self {
-        self.routes.add(topic, None, handler);
+        self.routes.add_rest(topic, handler);
         self
     }
 
@@ -161,6 +174,12 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
     /// What happens to an event whose last attempt has failed (dead letter).
     pub fn on_exhausted(mut self, then: OnExhausted) -> Self {
         self.policy.on_exhausted = then;
+        self
+    }
+
+    /// What happens to an event that a handler takes, in a version that no handler reads (dead letter).
+    pub fn on_unknown_version(mut self, then: OnUnknownVersion) -> Self {
+        self.routes.ignores_unknown_versions = then == OnUnknownVersion::Ignore;
         self
     }
 

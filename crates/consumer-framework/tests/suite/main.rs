@@ -23,3 +23,4 @@ mod runner;
 mod shop;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod storage;
+mod versions;
