@@ -62,6 +62,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 CONTRACT.get_or_init(|| ::commerce_contracts::Contract::of::<Self>(#key))
             }
         }
+
+        ::commerce_contracts::__announce_event!(#ident);
     })
 }
 
