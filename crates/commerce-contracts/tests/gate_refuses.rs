@@ -321,10 +321,10 @@ fn avro_that_lost_a_default() {
     let lost = set(r#"{"name": "coupon", "type": "string"}"#);
     let rules = Rules::default();
     assert_eq!(
-        compare(&without, &with, &rules)[0].outcome,
+        compare(&without, &with, rules)[0].outcome,
         Outcome::Compatible
     );
-    let change = compare(&without, &lost, &rules).remove(0);
+    let change = compare(&without, &lost, rules).remove(0);
     assert_eq!(change.outcome, Outcome::Incompatible);
     expect("gate_refuses/avro_without_default.txt", &change.explain());
 }

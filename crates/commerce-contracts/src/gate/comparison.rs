@@ -67,6 +67,9 @@ pub struct Break {
     pub rule: &'static str,
     /// Incompatible, or unknown.
     pub verdict: Verdict,
+    /// Who reads whom there; none where it is not about reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// The field, as a person would call it; empty for the whole event.
     pub field: String,
     /// Where in the recorded schema, as a JSON pointer.
@@ -102,6 +105,16 @@ pub enum Outcome {
     Incompatible,
 }
 
+/// What changed in one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FileEdits {
+    /// Its ending: `json`, `read.json` or `avsc`.
+    pub ending: &'static str,
+    /// Place by place.
+    pub edits: Vec<Edit>,
+}
+
 /// One contract, before and after.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -110,14 +123,14 @@ pub struct Change {
     pub contract: ContractId,
     /// What became of it.
     pub outcome: Outcome,
-    /// What is written differently, file by file: the ending of the file, and its edits.
-    pub edits: Vec<(&'static str, Vec<Edit>)>,
+    /// What is written differently, file by file.
+    pub edits: Vec<FileEdits>,
     /// Why it breaks somebody; empty unless the outcome is incompatible.
     pub breaks: Vec<Break>,
 }
 
 /// Compares each contract with its earlier state. What is new or gone is told as that, and left to the caller to judge.
-pub fn compare(old: &SchemaSet, new: &SchemaSet, rules: &Rules) -> Vec<Change> {
+pub fn compare(old: &SchemaSet, new: &SchemaSet, rules: Rules) -> Vec<Change> {
     let ids: BTreeSet<&ContractId> = old.iter().chain(new.iter()).map(|(id, _)| id).collect();
     ids.into_iter()
         .map(|id| match (old.get(id), new.get(id)) {
@@ -136,12 +149,7 @@ pub fn compare(old: &SchemaSet, new: &SchemaSet, rules: &Rules) -> Vec<Change> {
         .collect()
 }
 
-fn change(
-    id: &ContractId,
-    old: &RecordedContract,
-    new: &RecordedContract,
-    rules: &Rules,
-) -> Change {
+fn change(id: &ContractId, old: &RecordedContract, new: &RecordedContract, rules: Rules) -> Change {
     let mut breaks = facts(old, new);
     breaks.extend(json_breaks(old, new, rules));
     breaks.extend(avro_breaks(old, new, rules));
@@ -161,7 +169,7 @@ fn change(
     }
 }
 
-fn edits(old: &RecordedContract, new: &RecordedContract) -> Vec<(&'static str, Vec<Edit>)> {
+fn edits(old: &RecordedContract, new: &RecordedContract) -> Vec<FileEdits> {
     let parts = |contract: &RecordedContract| {
         [
             ("json", contract.on_write.clone()),
@@ -181,7 +189,7 @@ fn edits(old: &RecordedContract, new: &RecordedContract) -> Vec<(&'static str, V
                     new,
                 }],
             };
-            (!edits.is_empty()).then_some((ending, edits))
+            (!edits.is_empty()).then_some(FileEdits { ending, edits })
         })
         .collect()
 }
@@ -194,6 +202,7 @@ fn facts(old: &RecordedContract, new: &RecordedContract) -> Vec<Break> {
             part: Part::Contract,
             rule,
             verdict: Verdict::Incompatible,
+            direction: None,
             field: String::new(),
             old: format!("/x-contract/{what}"),
             new: format!("/x-contract/{what}"),
@@ -225,7 +234,7 @@ fn facts(old: &RecordedContract, new: &RecordedContract) -> Vec<Break> {
     topic.into_iter().chain(key).collect()
 }
 
-fn json_breaks(old: &RecordedContract, new: &RecordedContract, rules: &Rules) -> Vec<Break> {
+fn json_breaks(old: &RecordedContract, new: &RecordedContract, rules: Rules) -> Vec<Break> {
     let schemas = |contract: &RecordedContract| {
         Some((contract.schema_on_write()?, contract.schema_on_read()?))
     };
@@ -257,7 +266,7 @@ fn json_breaks(old: &RecordedContract, new: &RecordedContract, rules: &Rules) ->
     }
 }
 
-fn avro_breaks(old: &RecordedContract, new: &RecordedContract, rules: &Rules) -> Vec<Break> {
+fn avro_breaks(old: &RecordedContract, new: &RecordedContract, rules: Rules) -> Vec<Break> {
     match (&old.avro, &new.avro) {
         (Some(old), Some(new)) => {
             let findings = avro::check(old, new, rules.mode).into_findings();
@@ -270,7 +279,7 @@ fn avro_breaks(old: &RecordedContract, new: &RecordedContract, rules: &Rules) ->
     }
 }
 
-fn judged(findings: Vec<Finding>, rules: &Rules) -> impl Iterator<Item = Finding> {
+fn judged(findings: Vec<Finding>, rules: Rules) -> impl Iterator<Item = Finding> {
     let allow_unknown = rules.allow_unknown;
     findings
         .into_iter()
@@ -297,6 +306,7 @@ fn broken(part: Part, finding: Finding, old: &Value, new: &Value) -> Break {
         part,
         rule: finding.rule.id(),
         verdict: finding.verdict,
+        direction: Some(finding.direction),
         field,
         who: remedy::who(finding.direction),
         remedy: remedy::remedy(finding.rule, finding.direction).map(str::to_owned),
@@ -326,6 +336,7 @@ fn gone(part: Part) -> Break {
         part,
         rule: "SCHEMA_REMOVED",
         verdict: Verdict::Incompatible,
+        direction: None,
         field: String::new(),
         old: String::new(),
         new: String::new(),
@@ -351,11 +362,11 @@ impl Change {
             writeln!(text, "  What changed (- recorded, + now):")?;
         }
         let mut files = self.edits.iter().peekable();
-        while let Some((ending, edits)) = files.next() {
+        while let Some(FileEdits { ending, edits }) = files.next() {
             write!(text, "    {name}/v{version}.{ending}")?;
             // What is read mostly changes as what is written does.
-            if let Some((other, _)) = files.next_if(|(_, others)| others == edits) {
-                write!(text, ", v{version}.{other}")?;
+            if let Some(other) = files.next_if(|other| other.edits == *edits) {
+                write!(text, ", v{version}.{}", other.ending)?;
             }
             writeln!(text)?;
             for edit in edits {
@@ -416,8 +427,8 @@ impl Change {
 }
 
 /// Properties that came and went in the same object with the same schema.
-fn renamed(edits: &[(&'static str, Vec<Edit>)]) -> impl Iterator<Item = (String, String)> {
-    let written = edits.iter().filter(|(ending, _)| *ending == "json");
+fn renamed(files: &[FileEdits]) -> impl Iterator<Item = (String, String)> {
+    let written = files.iter().filter(|file| file.ending == "json");
     let place = |edit: &Edit| {
         let (parent, name) = edit.pointer.rsplit_once('/')?;
         parent.ends_with("/properties").then(|| {
@@ -436,7 +447,7 @@ fn renamed(edits: &[(&'static str, Vec<Edit>)]) -> impl Iterator<Item = (String,
         schema
     };
     let mut pairs = Vec::new();
-    for (_, edits) in written {
+    for FileEdits { edits, .. } in written {
         for went in edits.iter().filter(|edit| edit.new.is_none()) {
             for came in edits.iter().filter(|edit| edit.old.is_none()) {
                 let (Some((old_parent, old)), Some((new_parent, new))) = (place(went), place(came))

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use self::comparison::{Break, Change, Outcome, Part, Rules, compare};
+pub use self::comparison::{Break, Change, FileEdits, Outcome, Part, Rules, compare};
 pub use self::edit::Edit;
 use self::registry::Found;
 pub use self::schema_set::{ContractId, RecordedContract, SchemaSet, SchemaSetError};
@@ -146,7 +146,7 @@ impl Gate {
     pub fn assert(self) {
         // A build that is shared between checkouts must look into the one it runs for.
         let gate = match std::env::var_os("CARGO_MANIFEST_DIR") {
-            Some(directory) if self.root.is_absolute() => Self {
+            Some(directory) if self.package.is_some() => Self {
                 root: directory.into(),
                 ..self
             },
@@ -166,7 +166,7 @@ impl Gate {
     /// Ok when every event is recorded as it is, and every recorded event is there.
     pub fn check(&self) -> Result<(), GateError> {
         let (recorded, current) = (self.recorded()?, self.current()?);
-        let report = self.report(&compare(&recorded, &current, &self.rules), false);
+        let report = self.report(&compare(&recorded, &current, self.rules), false);
         report.map_or(Ok(()), |report| Err(GateError::Differs(report)))
     }
 
@@ -174,7 +174,7 @@ impl Gate {
     /// is incompatible or gone.
     pub fn bless(&self) -> Result<Vec<PathBuf>, GateError> {
         let (recorded, current) = (self.recorded()?, self.current()?);
-        if let Some(report) = self.report(&compare(&recorded, &current, &self.rules), true) {
+        if let Some(report) = self.report(&compare(&recorded, &current, self.rules), true) {
             return Err(GateError::Differs(report));
         }
         let directory = self.root.join(&self.directory);
@@ -318,15 +318,9 @@ fn file(directory: &Path, id: &ContractId) -> String {
 
 /// Fails the test when an event of this package is not what its committed schemas say, and tells what to do.
 ///
-/// ```
-/// # mod shop {
-/// #[cfg(test)]
-/// mod tests {
-///     #[test]
-///     fn contracts_stay_compatible() {
-///         commerce_contracts::assert_compatible!();
-///     }
-/// }
+/// ```no_run
+/// # fn contracts_stay_compatible() { // a test of the crate
+/// commerce_contracts::assert_compatible!();
 /// # }
 /// ```
 ///

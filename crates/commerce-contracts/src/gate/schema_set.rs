@@ -97,7 +97,7 @@ impl RecordedContract {
     }
 
     /// Each schema with the ending of its file.
-    pub(super) fn schemas(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+    pub fn schemas(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         [
             ("json", &self.on_write),
             ("read.json", &self.on_read),
