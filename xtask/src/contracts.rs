@@ -95,8 +95,8 @@ fn gates(metadata: &Value) -> Result<(Vec<Gate>, Vec<String>)> {
             let text =
                 fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
             if has_gate(&text) {
-                let test = target["name"].as_str().unwrap_or_default();
-                own.push(vec!["--test".to_owned(), test.to_owned()]);
+                let name_of_test = target["name"].as_str().unwrap_or_default();
+                own.push(vec!["--test".to_owned(), name_of_test.to_owned()]);
             }
         }
         if declares && own.is_empty() {
