@@ -30,21 +30,22 @@ macro_rules! placed {
 
 /// Enums are types of their own.
 mod channel {
+    use commerce_contracts::avro::AvroSchema;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
 
-    #[derive(Serialize, Deserialize, JsonSchema)]
-    #[serde(rename_all = "kebab-case")]
+    #[derive(Serialize, Deserialize, JsonSchema, AvroSchema)]
+    #[serde(rename_all = "snake_case")]
     pub(crate) enum Channel {
         Shop,
         Marketplace,
     }
 
     pub(crate) mod extended {
-        use super::{Deserialize, JsonSchema, Serialize};
+        use super::{AvroSchema, Deserialize, JsonSchema, Serialize};
 
-        #[derive(Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "kebab-case")]
+        #[derive(Serialize, Deserialize, JsonSchema, AvroSchema)]
+        #[serde(rename_all = "snake_case")]
         pub(crate) enum Channel {
             Shop,
             Marketplace,
@@ -194,14 +195,14 @@ fn a_compatible_edit_until_it_is_recorded() {
     let folder = shop.path().join("schemas/orders.order.placed");
     assert_eq!(
         changed,
-        [folder.join("v1.json"), folder.join("v1.read.json")]
+        ["v1.json", "v1.read.json", "v1.avsc"].map(|name| folder.join(name))
     );
     gate.check().unwrap();
     let recorded = files(shop.path());
     assert_eq!(gate.bless().unwrap().len(), 0);
     assert_eq!(files(shop.path()), recorded);
     // What an unfinished write would leave behind is not there.
-    assert_eq!(recorded.len(), 2);
+    assert_eq!(recorded.len(), 3);
 }
 
 #[test]

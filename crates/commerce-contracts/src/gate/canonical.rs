@@ -13,10 +13,10 @@ const FIRST: [&str; 9] = [
     "x-contract",
     "title",
     "description",
-    "type",
     "name",
     "namespace",
     "doc",
+    "type",
 ];
 const LAST: [&str; 2] = ["$defs", "definitions"];
 

@@ -98,6 +98,35 @@ fn collect(pointer: String, old: &Value, new: &Value, found: &mut Vec<Edit>) {
                 found.push(replaced(pointer, old, new));
             }
         }
+        // The fields of an Avro record: one that comes in the middle does not change those behind it.
+        (Value::Array(before), Value::Array(after)) if named(before) && named(after) => {
+            let start = found.len();
+            let position = |list: &[Value], one: &Value| {
+                list.iter().position(|other| other["name"] == one["name"])
+            };
+            for (index, old) in before.iter().enumerate() {
+                match position(after, old) {
+                    Some(now) => collect(format!("{pointer}/{now}"), old, &after[now], found),
+                    None => found.push(Edit {
+                        pointer: format!("{pointer}/{index}"),
+                        old: Some(old.clone()),
+                        new: None,
+                    }),
+                }
+            }
+            for (index, new) in after.iter().enumerate() {
+                if position(before, new).is_none() {
+                    found.push(Edit {
+                        pointer: format!("{pointer}/{index}"),
+                        old: None,
+                        new: Some(new.clone()),
+                    });
+                }
+            }
+            if found.len() == start && before != after {
+                found.push(replaced(pointer, old, new));
+            }
+        }
         (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
             for (index, (old, new)) in before.iter().zip(after).enumerate() {
                 collect(format!("{pointer}/{index}"), old, new, found);
@@ -112,6 +141,17 @@ fn scalars(values: &[Value]) -> bool {
     !values
         .iter()
         .any(|value| value.is_object() || value.is_array())
+}
+
+/// Each with a name of its own.
+fn named(values: &[Value]) -> bool {
+    let mut names: Vec<&str> = values
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len() == values.len()
 }
 
 fn replaced(pointer: String, old: &Value, new: &Value) -> Edit {
@@ -153,6 +193,22 @@ mod tests {
         let (one, other) = (json!({"enum": [1, 2]}), json!({"enum": [2, 1]}));
         assert_eq!(lines(&one, &other), ["~ /enum: [1,2] -> [2,1]"]);
         assert_eq!(lines(&one, &one), [""; 0]);
+    }
+
+    #[test]
+    fn fields_of_avro_are_told_by_their_names() {
+        let old = json!([{"name": "a"}, {"name": "b", "type": "int"}, {"name": "c"}]);
+        let new = json!([{"name": "b", "type": "long"}, {"name": "c"}, {"name": "d"}]);
+        assert_eq!(
+            lines(&old, &new),
+            [
+                r#"- /0: {"name":"a"}"#,
+                r#"~ /0/type: "int" -> "long""#,
+                r#"+ /2: {"name":"d"}"#,
+            ]
+        );
+        let turned = json!([{"name": "c"}, {"name": "b", "type": "int"}, {"name": "a"}]);
+        assert_eq!(lines(&old, &turned).len(), 1);
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub use self::comparison::{Break, Change, FileEdits, Outcome, Part, Rules, compa
 pub use self::edit::Edit;
 use self::registry::Found;
 pub use self::schema_set::{ContractId, RecordedContract, SchemaSet, SchemaSetError};
-use crate::Contract;
 use crate::compatibility::Mode;
 use crate::compatibility::json::Policy;
+use crate::{Contract, avro};
 
 /// Set to anything but `0`, the gate records compatible changes instead of failing on them.
 pub const BLESS: &str = "CONTRACTS_BLESS";
@@ -66,6 +66,14 @@ pub enum GateError {
         one: String,
         /// The other.
         other: String,
+    },
+    /// A type has no Avro schema.
+    #[error("{event} has no Avro schema: {source}")]
+    Avro {
+        /// The type.
+        event: String,
+        /// Why not, and what to do.
+        source: avro::SchemaError,
     },
     /// An exception that excepts nothing.
     #[error("`{0}` is excepted from the gate, and there is no such event: remove the exception")]
@@ -227,7 +235,11 @@ impl Gate {
                     other: path.clone(),
                 });
             }
-            set.insert(id, RecordedContract::of(contract));
+            let recorded = RecordedContract::of(contract).map_err(|source| GateError::Avro {
+                event: path.clone(),
+                source,
+            })?;
+            set.insert(id, recorded);
         }
         if set.is_empty() {
             return Err(match &self.package {

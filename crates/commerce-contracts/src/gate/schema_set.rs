@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::canonical;
-use crate::Contract;
+use crate::{Contract, avro};
 
 /// The keyword beside JSON Schema's own under which a recorded contract says what no schema can: its topic and ordering key.
 const CONTRACT: &str = "x-contract";
@@ -63,7 +63,8 @@ impl RecordedContract {
         self.on_write.as_ref()?.get(CONTRACT)?.get(name)?.as_str()
     }
 
-    pub(super) fn of(contract: &Contract) -> Self {
+    pub(super) fn of(contract: &Contract) -> Result<Self, avro::SchemaError> {
+        let avro = contract.avro_schema().map_err(Clone::clone)?.to_json();
         let mut on_write = canonical::normalized(contract.schema_on_write());
         let on_read = canonical::normalized(contract.schema_on_read());
         let differs = on_read != on_write;
@@ -74,11 +75,11 @@ impl RecordedContract {
                 json!({"topic": contract.topic(), "key": contract.key()}),
             );
         }
-        Self {
+        Ok(Self {
             on_write: Some(on_write),
             on_read: differs.then_some(on_read),
-            avro: None,
-        }
+            avro: Some(canonical::normalized(&avro)),
+        })
     }
 
     /// What is written, as a schema that says nothing else.
