@@ -1,4 +1,4 @@
-//! One entry for people and CI: `cargo xtask test | services | ci | bench | chaos | fuzz`.
+//! One entry for people and CI: `cargo xtask test | services | ci | contracts | bench | chaos | fuzz`.
 //!
 //! It has few dependencies on purpose: it is the first thing anybody builds here. Every server is spoken to over its own
 //! wire protocol with the standard library alone (see `services::wire`), so that "up" means "it answered", not "a port opened".
@@ -6,6 +6,7 @@
 mod bench;
 mod chaos;
 mod ci;
+mod contracts;
 mod demo;
 mod fuzz;
 mod progress;
@@ -40,6 +41,9 @@ enum Command {
     Services(services::Command),
     /// What a change must pass besides its tests: format, lints, documentation, licences, packages, features, floors.
     Ci(ci::Options),
+    /// Guards the event contracts of every crate.
+    #[command(subcommand)]
+    Contracts(contracts::Command),
     /// Runs the benchmarks.
     Bench(bench::Options),
     /// Kills the platform in the middle of its work, again and again, and sees it recover.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Services(command) => services::run(&workspace, command),
         Command::Ci(options) => ci::run(&workspace, &options),
+        Command::Contracts(command) => contracts::run(&workspace, &command),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Chaos(options) => chaos::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),

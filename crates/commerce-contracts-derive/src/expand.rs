@@ -73,6 +73,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 
             #reading_older
         }
+
+        ::commerce_contracts::__announce_event!(#ident);
     })
 }
 

@@ -1,5 +1,6 @@
 //! Checks the path of the ordering key against the fields, as far as one struct shows them.
 
+use proc_macro2::Span;
 use quote::{ToTokens, quote_spanned};
 use syn::{Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Type};
 
@@ -58,7 +59,9 @@ pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Op
 
 /// The text of the key of `self`. Its span is the key's, so that a field without `Display` is reported there.
 pub(crate) fn expression(key: &LitStr, path: &[Ident]) -> proc_macro2::TokenStream {
-    quote_spanned!(key.span()=> ::std::string::ToString::to_string(&self #(.#path)*))
+    // Where the attribute came out of a `macro_rules!`, its own `self` would be another one.
+    let span = Span::call_site().located_at(key.span());
+    quote_spanned!(span=> ::std::string::ToString::to_string(&self #(.#path)*))
 }
 
 /// Compares without `r#`, which is spelling and not part of the name.

@@ -14,6 +14,8 @@ pub mod commerce;
 pub mod compatibility;
 mod contract;
 mod event;
+#[cfg(feature = "gate")]
+pub mod gate;
 // What fuzzers call: in no other build, and no part of the API.
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -33,3 +35,46 @@ pub use version::UpcastFrom;
 // What the derive macro writes, and no part of the API.
 #[doc(hidden)]
 pub use version::{same_name, upcast};
+
+/// What the derive macro writes for the [`gate`].
+#[cfg(feature = "gate")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::gate::registry::Registration;
+    pub use inventory;
+}
+
+/// Announces an event to the gate. Written by the derive macro; no part of the API.
+#[cfg(feature = "gate")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __announce_event {
+    ($event:ident) => {
+        $crate::__private::inventory::submit! {
+            $crate::__private::Registration::new(
+                <$event as $crate::Event>::contract,
+                ::core::env!("CARGO_PKG_NAME"),
+                ::core::module_path!(),
+                ::core::stringify!($event),
+            )
+        }
+    };
+}
+
+/// Without the gate nobody listens.
+#[cfg(not(feature = "gate"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __announce_event {
+    ($event:ident) => {};
+}
+
+/// The gate is a feature: this says so where it is asked for without.
+#[cfg(not(feature = "gate"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! assert_compatible {
+    ($($setting:tt)*) => {
+        ::core::compile_error!("`assert_compatible!` needs the feature `gate`: [dev-dependencies] commerce-contracts = { version = \"…\", features = [\"gate\"] }")
+    };
+}

@@ -9,9 +9,10 @@ use super::light::tree;
 use super::manifest::{Dependency, Package};
 
 /// Each published crate, with those of ours that it may use.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("commerce-contracts-derive", &[]),
     ("commerce-contracts", &["commerce-contracts-derive"]),
+    ("commerce-contracts-cli", &["commerce-contracts"]),
     ("commerce-event-bus", &["commerce-contracts"]),
     (
         "commerce-consumer-framework",

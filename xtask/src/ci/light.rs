@@ -25,8 +25,9 @@ const CLIENTS: [&str; 10] = [
 const DECLARATIONS: [&str; 2] = ["linux-raw-sys", "windows-sys"];
 
 /// The crates that promise it, with their default features.
-const LIGHT: [&str; 4] = [
+const LIGHT: [&str; 5] = [
     "commerce-contracts",
+    "commerce-contracts-cli",
     "commerce-contracts-derive",
     "commerce-event-bus",
     "commerce-consumer-framework",

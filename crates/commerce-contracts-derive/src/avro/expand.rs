@@ -87,7 +87,7 @@ fn is_transparent(input: &DeriveInput) -> bool {
 }
 
 fn inner(ty: &syn::Type) -> TokenStream {
-    quote_spanned! { ty.span() => <#ty as ::commerce_contracts::avro::AvroSchema>::avro_schema(definitions) }
+    quote_spanned! { at(ty.span()) => <#ty as ::commerce_contracts::avro::AvroSchema>::avro_schema(definitions) }
 }
 
 fn naming(ident: &Ident, container: &Container, mistakes: &mut Mistakes) -> TokenStream {
@@ -158,14 +158,14 @@ fn field(field: &Field, container: &Container, mistakes: &mut Mistakes) -> Optio
                     "a field that may be null is null when it is missing: leave the function out, or make the field one that is always there",
                 );
             }
-            quote_spanned! { function.span() => &#function() }
+            quote_spanned! { at(function.span()) => &#function() }
         }
         Some(Missing::Type) if !optional => {
-            quote_spanned! { ty.span() => &<#ty as ::core::default::Default>::default() }
+            quote_spanned! { at(ty.span()) => &<#ty as ::core::default::Default>::default() }
         }
-        _ => return Some(quote_spanned! { ty.span() => fields.field::<#ty>(#naming); }),
+        _ => return Some(quote_spanned! { at(ty.span()) => fields.field::<#ty>(#naming); }),
     };
-    Some(quote_spanned! { ty.span() => fields.field_with_default::<#ty>(#naming, #default); })
+    Some(quote_spanned! { at(ty.span()) => fields.field_with_default::<#ty>(#naming, #default); })
 }
 
 fn enumeration(
@@ -246,4 +246,9 @@ fn is_option(ty: &syn::Type) -> bool {
 fn unraw(ident: &Ident) -> String {
     let text = ident.to_string();
     text.strip_prefix("r#").map(str::to_owned).unwrap_or(text)
+}
+
+/// There for messages; its names are the macro's own. Those of a type that came out of a `macro_rules!` would be that one's.
+fn at(place: Span) -> Span {
+    Span::call_site().located_at(place)
 }

@@ -1,0 +1,101 @@
+//! `contracts check`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use commerce_contracts::gate::{Change, Outcome, compare};
+use serde::Serialize;
+
+use crate::baseline::{Baseline, Strictness};
+use crate::failure::Failure;
+use crate::schema_directory::SchemaDirectory;
+use crate::{Answer, COMPATIBLE, Format, INCOMPATIBLE, github};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What to compare with: git:REF (the same directory at a commit, branch or tag) or a directory.
+    #[arg(long, value_name = "git:REF|DIR")]
+    against: Baseline,
+    #[command(flatten)]
+    directory: SchemaDirectory,
+    #[command(flatten)]
+    strictness: Strictness,
+    /// Accepts that this contract is gone (`orders.order.placed.v1`): none of its events exists any more.
+    #[arg(long, value_name = "CONTRACT")]
+    allow_removed: Vec<String>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    against: String,
+    compatible: bool,
+    contracts: &'a [Change],
+}
+
+pub(crate) fn run(options: &Options) -> Result<Answer, Failure> {
+    let old = options.against.read(&options.directory.path)?;
+    let new = options.directory.read()?;
+    let changes = compare(&old, &new, options.strictness.rules());
+    let compatible = !changes.iter().any(|change| refused(change, options));
+    let text = match options.format {
+        Format::Text => text(&changes, options),
+        Format::Json => {
+            let report = Report {
+                against: options.against.to_string(),
+                compatible,
+                contracts: &changes,
+            };
+            crate::json(&report)
+        }
+        Format::Github => github::annotations(&changes, &options.directory.path, |change| {
+            refused(change, options)
+        }),
+    };
+    let code = if compatible { COMPATIBLE } else { INCOMPATIBLE };
+    Ok(Answer { text, code })
+}
+
+fn refused(change: &Change, options: &Options) -> bool {
+    match change.outcome {
+        Outcome::Incompatible => true,
+        Outcome::Removed => !options.allow_removed.contains(&change.contract.to_string()),
+        _ => false,
+    }
+}
+
+fn text(changes: &[Change], options: &Options) -> String {
+    let mut text = String::new();
+    let mut counts = [0_usize; 2];
+    for change in changes {
+        counts[usize::from(refused(change, options))] += 1;
+        let word = match change.outcome {
+            Outcome::Unchanged => continue,
+            Outcome::Added => "new",
+            Outcome::Compatible => "changed, compatible",
+            Outcome::Removed if !refused(change, options) => "gone, as allowed",
+            Outcome::Removed => "GONE",
+            _ => "INCOMPATIBLE",
+        };
+        let _ = writeln!(text, "{}: {word}", change.contract);
+        if change.outcome == Outcome::Incompatible {
+            let _ = writeln!(text, "{}", change.explain());
+        }
+        if change.outcome == Outcome::Removed && refused(change, options) {
+            let _ = writeln!(
+                text,
+                "  Its events may be stored, and others may publish or read them: restore the schema, or, when none exists any more, say so: --allow-removed {}\n",
+                change.contract
+            );
+        }
+    }
+    let [fine, refused] = counts;
+    let _ = writeln!(
+        text,
+        "{fine} compatible, {refused} not, against {}",
+        options.against
+    );
+    text
+}

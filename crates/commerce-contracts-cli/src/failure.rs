@@ -1,0 +1,58 @@
+//! Why a question could not be answered. Every text says what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use commerce_contracts::gate::SchemaSetError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("there is no directory {}: name the one that holds the schemas (`--schemas DIR`)", .0.display())]
+    NoDirectory(PathBuf),
+    #[error("{0} holds no schema: a schema directory has <name>/v<N>.json or v<N>.avsc")]
+    NoSchemas(String),
+    #[error("{place}/{error}")]
+    Schemas {
+        place: String,
+        error: SchemaSetError,
+    },
+    #[error("{0}")]
+    SchemasIo(SchemaSetError),
+    #[error(
+        "`registry:` is not supported yet: this version compares with git (`git:REF`) and with directories. \
+         Download the subject's schema into a directory and name that."
+    )]
+    Registry,
+    #[error("git cannot be run: {0}. Install it, or compare with a directory.")]
+    NoGit(io::Error),
+    #[error("{} is not in a git repository: run this inside one, or compare with a directory", .0.display())]
+    NotARepository(PathBuf),
+    #[error(
+        "git knows no commit {0:?} here: fetch it (`git fetch origin {0}`), or correct the name"
+    )]
+    UnknownReference(String),
+    #[error(
+        "git has no commit {0:?} here, and this clone is shallow: the commit may lie beyond its end. \
+         Fetch it (`git fetch --depth=1 origin {0}`; in GitHub Actions: `actions/checkout` with `fetch-depth: 0`)."
+    )]
+    BeyondShallowClone(String),
+    #[error("`git {command}` failed: {message}")]
+    Git { command: String, message: String },
+    #[error("the answer cannot be written: {0}")]
+    Output(io::Error),
+    #[error("{}: {source}", path.display())]
+    Page { path: PathBuf, source: io::Error },
+}
+
+impl Failure {
+    pub(crate) fn schemas(place: &str, error: SchemaSetError) -> Self {
+        match error {
+            // The path is whole already.
+            SchemaSetError::Io { .. } => Self::SchemasIo(error),
+            error => Self::Schemas {
+                place: place.to_owned(),
+                error,
+            },
+        }
+    }
+}
