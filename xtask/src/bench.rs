@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the benchmarks of every package that has some.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,7 +29,20 @@ pub(crate) struct Options {
 /// Runs them one after another. Servers that `cargo xtask services up` started are told to them; none is started here, because
 /// a broker just started is no measure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    let benchmarks = benchmarks(&workspace.metadata()?, options.name.as_deref());
+    let metadata = workspace.metadata()?;
+    let target_directory = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
+    let root = workspace.root();
+    let mut benchmarks = benchmarks(&metadata, &root.join("Cargo.toml"), options.name.as_deref());
+    for manifest in beside_peers(root)? {
+        let metadata = workspace.metadata_of(&manifest)?;
+        benchmarks.extend(self::benchmarks(
+            &metadata,
+            &manifest,
+            options.name.as_deref(),
+        ));
+    }
     if benchmarks.is_empty() {
         match &options.name {
             Some(name) => bail!("no benchmark and no package with benchmarks is called {name:?}"),
@@ -35,15 +50,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         }
     }
     if options.list {
-        for (package, benchmark) in benchmarks {
-            println!("{package} {benchmark}");
+        for benchmark in benchmarks {
+            println!("{} {}", benchmark.package, benchmark.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let urls = Site::open(workspace)?.state().urls();
     let mut table = Table::new(["package", "benchmark", "outcome", "time"]);
     let mut failed = false;
-    for (package, benchmark) in benchmarks {
+    for benchmark in benchmarks {
         let started = Instant::now();
         let mut command = workspace.cargo();
         command
@@ -51,18 +66,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
                 "bench",
                 "--all-features",
                 "--package",
-                &package,
+                &benchmark.package,
                 "--bench",
-                &benchmark,
+                &benchmark.name,
+                "--target-dir",
+                target_directory,
+                "--manifest-path",
             ])
+            .arg(&benchmark.manifest)
             .envs(&urls);
         command.arg("--").args(&options.arguments);
         let status = command.status().context("cargo bench could not be run")?;
         failed |= !status.success();
         let outcome = if status.success() { "done" } else { "failed" };
         table.row([
-            package,
-            benchmark,
+            benchmark.package,
+            benchmark.name,
             outcome.to_owned(),
             seconds(started.elapsed()),
         ]);
@@ -75,8 +94,31 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     })
 }
 
-/// (package, benchmark)
-fn benchmarks(metadata: &Value, name: Option<&str>) -> Vec<(String, String)> {
+#[derive(Debug, PartialEq)]
+struct Benchmark {
+    /// Of the workspace that it is in.
+    manifest: PathBuf,
+    package: String,
+    name: String,
+}
+
+/// The manifests of benchmarks whose peers may not be in the lock file of what we ship: each is a workspace of its own.
+fn beside_peers(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join("benchmarks");
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut manifests = Vec::new();
+    for entry in entries {
+        let manifest = entry?.path().join("Cargo.toml");
+        if manifest.is_file() {
+            manifests.push(manifest);
+        }
+    }
+    manifests.sort();
+    Ok(manifests)
+}
+
+fn benchmarks(metadata: &Value, manifest: &Path, name: Option<&str>) -> Vec<Benchmark> {
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         for target in package["targets"].as_array().into_iter().flatten() {
@@ -87,7 +129,11 @@ fn benchmarks(metadata: &Value, name: Option<&str>) -> Vec<(String, String)> {
             };
             let chosen = name.is_none_or(|name| package.contains(name) || target.contains(name));
             if chosen && kinds.filter_map(Value::as_str).any(|kind| kind == "bench") {
-                found.push((package.to_owned(), target.to_owned()));
+                found.push(Benchmark {
+                    manifest: manifest.to_owned(),
+                    package: package.to_owned(),
+                    name: target.to_owned(),
+                });
             }
         }
     }
@@ -105,17 +151,25 @@ mod tests {
         let metadata = json!({"packages": [
             {"name": "commerce-event-bus", "targets": [{"name": "publish", "kind": ["bench"]}, {"name": "x", "kind": ["lib"]}]},
             {"name": "commerce-contracts", "targets": [{"name": "decode", "kind": ["bench"]}]}]});
-        let pair = |package: &str, name: &str| (package.to_owned(), name.to_owned());
-        let (bus, contracts) = (
-            pair("commerce-event-bus", "publish"),
-            pair("commerce-contracts", "decode"),
-        );
-        assert_eq!(
-            benchmarks(&metadata, None),
-            [bus.clone(), contracts.clone()]
-        );
-        assert_eq!(benchmarks(&metadata, Some("decode")), [contracts]);
-        assert_eq!(benchmarks(&metadata, Some("event-bus")), [bus]);
-        assert_eq!(benchmarks(&metadata, Some("x")), []);
+        let of = |name| -> Vec<String> {
+            let found = benchmarks(&metadata, Path::new("Cargo.toml"), name);
+            found.into_iter().map(|found| found.name).collect()
+        };
+        assert_eq!(of(None), ["publish", "decode"]);
+        assert_eq!(of(Some("decode")), ["decode"]);
+        assert_eq!(of(Some("event-bus")), ["publish"]);
+        assert!(of(Some("x")).is_empty());
+    }
+
+    #[test]
+    fn benchmarks_beside_peers_are_workspaces_of_their_own() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifests = beside_peers(&root).unwrap();
+        assert!(!manifests.is_empty());
+        for manifest in manifests {
+            let text = fs::read_to_string(&manifest).unwrap();
+            assert!(text.contains("\n[workspace]\n"), "{}", manifest.display());
+            assert!(manifest.with_file_name("Cargo.lock").is_file());
+        }
     }
 }

@@ -83,9 +83,16 @@ impl Workspace {
 
     /// `cargo metadata` of the workspace's own packages.
     pub(crate) fn metadata(&self) -> Result<Value> {
+        self.metadata_of(&self.root.join("Cargo.toml"))
+    }
+
+    /// The same of another workspace in this repository.
+    pub(crate) fn metadata_of(&self, manifest: &Path) -> Result<Value> {
         let output = self
             .cargo()
             .args(["metadata", "--format-version", "1", "--no-deps"])
+            .arg("--manifest-path")
+            .arg(manifest)
             .output()
             .context("cargo metadata could not be run")?;
         if !output.status.success() {

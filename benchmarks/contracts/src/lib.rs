@@ -1,0 +1,7 @@
+//! What the benchmarks share: one order event, and how two contenders are measured and told.
+
+mod order;
+mod report;
+
+pub use order::{Customer, Item, Money, OrderPlaced};
+pub use report::{Report, Target};
