@@ -1,5 +1,6 @@
 //! Reads serde's attributes, as far as they say what is written, and `#[avro(…)]`.
 
+use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Token, Type};
 
@@ -77,7 +78,7 @@ pub(crate) fn container(attributes: &[Attribute], mistakes: &mut Mistakes) -> Co
         Ok(())
     });
     match (&written, &read) {
-        (Some(written), Some(read)) if written != read => mistakes.on(
+        (Some(written), Some(read)) if text_of(written) != text_of(read) => mistakes.on(
             read,
             "it is written as one type and read as another, and a schema is of one: let `into` and `from` name the same",
         ),
@@ -128,6 +129,11 @@ pub(crate) fn member(attributes: &[Attribute], mistakes: &mut Mistakes) -> Membe
         Err(meta.error("a field takes no `#[avro]` attribute: `#[serde(rename = \"…\")]` and `#[serde(alias = \"…\")]` name it in both schemas"))
     });
     found
+}
+
+/// Types are compared as they are written: to compare them as types, `syn` would be built with far more.
+fn text_of(ty: &Type) -> String {
+    ty.to_token_stream().to_string()
 }
 
 fn unknown(attribute: &str) -> String {

@@ -93,21 +93,20 @@ fn inner(ty: &syn::Type) -> TokenStream {
 fn naming(ident: &Ident, container: &Container, mistakes: &mut Mistakes) -> TokenStream {
     let name = chosen_name(
         container.rename.as_ref(),
-        unraw(ident),
+        &unraw(ident),
         ident.span(),
         mistakes,
     );
-    let namespace = match &container.namespace {
-        Some(namespace) => {
-            if !namespace.value().split('.').all(is_name) {
-                mistakes.on(
-                    namespace,
-                    "a namespace is names with dots between, as in `shop.orders`",
-                );
-            }
-            quote! { ::core::option::Option::Some(#namespace) }
+    let namespace = if let Some(namespace) = &container.namespace {
+        if !namespace.value().split('.').all(is_name) {
+            mistakes.on(
+                namespace,
+                "a namespace is names with dots between, as in `shop.orders`",
+            );
         }
-        None => quote! { ::core::option::Option::None },
+        quote! { ::core::option::Option::Some(#namespace) }
+    } else {
+        quote! { ::core::option::Option::None }
     };
     let (aliases, doc) = (&container.aliases, &container.doc);
     for alias in aliases {
@@ -216,16 +215,11 @@ fn member_name(
     cased: impl FnOnce(&str) -> String,
 ) -> LitStr {
     let name = cased(&unraw(ident));
-    chosen_name(member.rename.as_ref(), name, ident.span(), mistakes)
+    chosen_name(member.rename.as_ref(), &name, ident.span(), mistakes)
 }
 
-fn chosen_name(
-    rename: Option<&LitStr>,
-    name: String,
-    span: Span,
-    mistakes: &mut Mistakes,
-) -> LitStr {
-    let chosen = rename.cloned().unwrap_or_else(|| LitStr::new(&name, span));
+fn chosen_name(rename: Option<&LitStr>, name: &str, span: Span, mistakes: &mut Mistakes) -> LitStr {
+    let chosen = rename.cloned().unwrap_or_else(|| LitStr::new(name, span));
     if !is_name(&chosen.value()) {
         mistakes.at(chosen.span(), NOT_A_NAME);
     }
