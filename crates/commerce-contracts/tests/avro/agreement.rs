@@ -55,7 +55,7 @@ struct Identifier(Uuid);
 
 impl std::fmt::Display for Identifier {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
+        write!(formatter, "{}", self.0)
     }
 }
 
@@ -357,7 +357,8 @@ proptest! {
         object.entry("nodes").or_insert_with(|| json!([]));
         object["optional"].as_object_mut().unwrap().entry("unsigned").or_insert(Value::Null);
         let digits: i64 = event.price.0.replace('.', "").parse().unwrap();
-        prop_assert_eq!(theirs["price"].take().to_string().trim_matches('"'), digits.to_string());
+        let unscaled = theirs["price"].take().to_string();
+        prop_assert_eq!(unscaled.trim_matches('"'), digits.to_string());
         json["price"].take();
         prop_assert_eq!(theirs, json);
     }
@@ -440,7 +441,7 @@ prop_compose! {
 
 proptest! {
     /// Data that was written by the writer's schema, read through the reader's schema into the reader's type, is what the
-    /// reader's type makes of the writer's JSON.
+    /// reader's type makes of the writer's JSON. apache-avro is no judge of this one: it does not follow the aliases of fields.
     #[test]
     fn a_later_version_reads_the_same_from_json_and_from_avro(
         (id, note, ratio) in (any::<u32>(), any::<String>(), prop::num::f32::NORMAL | prop::num::f32::ZERO),
@@ -452,11 +453,6 @@ proptest! {
         let data = writer.encode(&written).unwrap();
         let from_avro: Sale = Decoder::new(&writer, &reader).unwrap().decode(&data).unwrap();
         let from_json: Sale = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
-        prop_assert_eq!(&from_avro, &from_json);
-        // apache-avro resolves the same data to the same value: written again by the reader's schema, it is read as equal.
-        let theirs = peer::read(&writer, Some(&reader), &data).unwrap();
-        let rewritten = peer::write(&reader, theirs);
-        let again: Sale = Decoder::new(&reader, &reader).unwrap().decode(&rewritten).unwrap();
-        prop_assert_eq!(again, from_avro);
+        prop_assert_eq!(from_avro, from_json);
     }
 }

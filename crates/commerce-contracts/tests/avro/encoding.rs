@@ -259,6 +259,13 @@ fn numbers_that_do_not_fit_are_refused() {
         schema(&json!("float")).encode(&0.1_f64).is_err(),
         "it would be another number"
     );
+    assert_eq!(
+        schema(&json!("float")).encode(&0.5_f64).unwrap(),
+        0.5_f32.to_le_bytes(),
+        "what JSON makes of a float is one"
+    );
+    let both = schema(&json!(["float", "double"]));
+    assert_eq!(both.encode(&0.5_f64).unwrap()[0], 2, "the double");
     let nested = (0..200).fold(
         json!({"name": "", "parent": null, "children": []}),
         |inner, _| json!({"name": "", "parent": inner, "children": []}),

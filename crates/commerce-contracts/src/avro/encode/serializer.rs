@@ -59,6 +59,16 @@ impl<'a> Serializer<'a> {
         Ok(self)
     }
 
+    /// Whether this node, or a branch of this union, is such a one.
+    fn offers(&self, kind: impl Fn(&Kind) -> bool) -> bool {
+        match &self.node.kind {
+            Kind::Union(branches) => branches
+                .iter()
+                .any(|branch| kind(&self.nodes[*branch].kind)),
+            own => kind(own),
+        }
+    }
+
     fn enter_branch(&mut self, branches: &[NodeId], index: usize) {
         wire::put_index(self.out, index);
         self.node = &self.nodes[branches[index]];
@@ -329,7 +339,19 @@ impl<'a> ser::Serializer for Serializer<'a> {
         Ok(())
     }
 
+    /// JSON has one kind of floating-point number: what a float can hold exactly is one.
     fn serialize_f64(self, value: f64) -> Result {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "it is looked at whether it did"
+        )]
+        let narrow = value as f32;
+        let exact = f64::from(narrow).to_bits() == value.to_bits();
+        let only_float = !self.offers(|kind| matches!(kind, Kind::Double))
+            && self.offers(|kind| matches!(kind, Kind::Float));
+        if exact && only_float {
+            return self.serialize_f32(narrow);
+        }
         let target = self.choose("a double", |node| matches!(node.kind, Kind::Double))?;
         target.out.extend_from_slice(&value.to_le_bytes());
         Ok(())
