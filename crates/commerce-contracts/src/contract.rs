@@ -1,7 +1,6 @@
 //! What is promised about one kind of event: its name, version, topic, key and schemas.
 
 use std::fmt;
-#[cfg(feature = "validation")]
 use std::sync::OnceLock;
 
 use schemars::generate::SchemaSettings;
@@ -31,6 +30,7 @@ pub struct Contract {
     schema_on_read: Value,
     avro_schema: Result<avro::Schema, avro::SchemaError>,
     previous: Option<&'static Contract>,
+    avro_decoder: OnceLock<avro::Decoder>,
     #[cfg(feature = "validation")]
     on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
     #[cfg(feature = "validation")]
@@ -61,6 +61,7 @@ impl Contract {
                 .to_value(),
             avro_schema: avro::Schema::of::<E>(),
             previous: E::previous(),
+            avro_decoder: OnceLock::new(),
             #[cfg(feature = "validation")]
             on_write: OnceLock::new(),
             #[cfg(feature = "validation")]
@@ -167,6 +168,57 @@ impl Contract {
                 found: event_type.to_owned(),
             },
         }
+    }
+
+    /// A decoder of what `writer` wrote into what this contract's type reads. Make it once for each schema that writes.
+    ///
+    /// ```
+    /// use commerce_contracts::avro::Schema;
+    /// use commerce_contracts::{CloudEvent, Event};
+    /// use schemars::JsonSchema;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    /// #[event(name = "orders.order.placed", version = 1, topic = "orders", key = "order_id")]
+    /// struct OrderPlaced {
+    ///     order_id: String,
+    ///     total_minor: i64,
+    ///     #[serde(default)]
+    ///     gift: bool,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // The same version, before it had `gift`.
+    /// let writer = Schema::parse(r#"{"type": "record", "name": "OrderPlaced", "fields": [
+    ///     {"name": "order_id", "type": "string"}, {"name": "total_minor", "type": "int"}]}"#)?;
+    /// let decoder = OrderPlaced::contract().avro_decoder_for(&writer)?;
+    ///
+    /// let data = writer.encode(&serde_json::json!({"order_id": "A-1", "total_minor": 1234}))?;
+    /// let event = CloudEvent::new("/orders", OrderPlaced::TYPE)?.with_data("application/avro", data)?;
+    /// let placed: OrderPlaced = event.decode_avro(&decoder)?;
+    /// assert_eq!((placed.total_minor, placed.gift), (1234, false));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn avro_decoder_for(&self, writer: &avro::Schema) -> Result<avro::Decoder, DecodeError> {
+        let reader = self
+            .avro_schema()
+            .map_err(|error| DecodeError::AvroSchema(error.clone()))?;
+        avro::Decoder::new(writer, reader).map_err(|error| DecodeError::Malformed {
+            detail: format!("no data of its Avro schema fits this type: {error}"),
+        })
+    }
+
+    /// The decoder of what this contract's own schema wrote.
+    pub(crate) fn avro_decoder(&self) -> Result<&avro::Decoder, DecodeError> {
+        if let Some(decoder) = self.avro_decoder.get() {
+            return Ok(decoder);
+        }
+        let own = self
+            .avro_schema()
+            .map_err(|error| DecodeError::AvroSchema(error.clone()))?;
+        let decoder = self.avro_decoder_for(own)?;
+        Ok(self.avro_decoder.get_or_init(|| decoder))
     }
 
     /// Checks data that was read.

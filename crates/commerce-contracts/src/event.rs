@@ -6,17 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attribute::{self, EnvelopeError};
-use crate::avro::AvroSchema;
+use crate::avro::{self, AvroSchema};
 use crate::cloud_event::CloudEvent;
 use crate::contract::{Contract, Violations};
 use crate::version;
 
 /// A kind of event: a type with a name, a version, a topic, an ordering key and two schemas. Derive it with `#[derive(Event)]`,
 /// which also gives it its Avro schema.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an event",
-    note = "derive it: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` with `#[event(name = …, version = …, topic = …, key = …)]`"
-)]
 pub trait Event:
     Serialize + DeserializeOwned + JsonSchema + AvroSchema + Send + Sync + 'static
 {
@@ -49,16 +45,54 @@ pub trait Event:
     /// The event in a new envelope: new id, the time now, the key as subject and ordering key, the data as JSON.
     fn event(&self) -> Result<CloudEvent, EncodeError> {
         let data = serde_json::to_vec(self).map_err(EncodeError::Data)?;
-        let context = Self::NAME.split('.').next().unwrap_or(Self::NAME);
-        let key = self.key();
-        let event = CloudEvent::new(format!("/{context}"), Self::TYPE)?
-            .with_subject(key.as_str())?
-            .with_key(key)?
-            .with_time(Utc::now())?
-            .with_data("application/json", data)?
-            .with_data_schema(Self::contract().data_schema())?;
-        Ok(event)
+        envelope(self, "application/json", data)
     }
+
+    /// As [`event`](Event::event), with the data in Avro's binary form by the type's own schema, without anything before it:
+    /// the media type says that it is Avro, and the extension [`avro::FINGERPRINT`] which schema wrote it.
+    /// [`CloudEvent::decode`] reads it.
+    ///
+    /// ```
+    /// use commerce_contracts::Event;
+    /// use schemars::JsonSchema;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize, JsonSchema, Debug, PartialEq)]
+    /// #[event(name = "orders.order.placed", version = 1, topic = "orders", key = "order_id")]
+    /// struct OrderPlaced { order_id: String, total_minor: i64 }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let placed = OrderPlaced { order_id: "A-1".into(), total_minor: 1234 };
+    /// let event = placed.event_avro()?;
+    /// assert_eq!(event.data_content_type(), Some("application/avro"));
+    /// assert_eq!(event.data().map(|data| data.len()), Some(6)); // 32 bytes and more as JSON
+    /// assert_eq!(event.decode::<OrderPlaced>()?, placed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn event_avro(&self) -> Result<CloudEvent, EncodeError> {
+        let schema = Self::contract()
+            .avro_schema()
+            .map_err(|error| EncodeError::AvroSchema(error.clone()))?;
+        let event = envelope(self, avro::MEDIA_TYPE, schema.encode(self)?)?;
+        Ok(event.with_extension(avro::FINGERPRINT, avro::fingerprint_text(schema))?)
+    }
+}
+
+fn envelope<E: Event>(
+    event: &E,
+    content_type: &str,
+    data: Vec<u8>,
+) -> Result<CloudEvent, EncodeError> {
+    let context = E::NAME.split('.').next().unwrap_or(E::NAME);
+    let key = event.key();
+    let envelope = CloudEvent::new(format!("/{context}"), E::TYPE)?
+        .with_subject(key.as_str())?
+        .with_key(key)?
+        .with_time(Utc::now())?
+        .with_data(content_type, data)?
+        .with_data_schema(E::contract().data_schema())?;
+    Ok(envelope)
 }
 
 /// Why a typed event cannot become an envelope.
@@ -68,6 +102,12 @@ pub enum EncodeError {
     /// The value cannot be written as JSON.
     #[error("the event cannot be written as JSON")]
     Data(#[source] serde_json::Error),
+    /// The value cannot be written by the type's Avro schema.
+    #[error("the event cannot be written as Avro")]
+    Avro(#[from] avro::EncodeError),
+    /// The type has no Avro schema as a whole: see [`Contract::avro_schema`].
+    #[error("the type of the event has no Avro schema")]
+    AvroSchema(#[source] avro::SchemaError),
     /// An attribute, most likely the ordering key, breaks a rule of the envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -120,19 +160,33 @@ pub enum DecodeError {
     /// The event has no data.
     #[error("the event has no data")]
     NoData,
-    /// The data is not JSON by its media type.
-    #[error("the data is {content_type}, not JSON")]
-    NotJson {
+    /// The data is neither JSON nor Avro by its media type.
+    #[error("the data is {content_type}, and only JSON and Avro are read")]
+    OtherFormat {
         /// The media type.
         content_type: String,
     },
-    /// The data is not JSON, or does not fit the type.
+    /// The data is not in the format that its media type says, or does not fit the type.
     #[error("the data cannot be read: {detail}")]
     Malformed {
         /// What is wrong, without the value.
         detail: String,
     },
-    /// The data is JSON and breaks the schema.
+    /// The type has no Avro schema as a whole: see [`Contract::avro_schema`].
+    #[error("the type of the event has no Avro schema: {0}")]
+    AvroSchema(avro::SchemaError),
+    /// Another Avro schema wrote the data than the one that was to read it.
+    #[error(
+        "the data was written by the Avro schema of fingerprint {found}, not {expected}: make a decoder of that schema with \
+         `Contract::avro_decoder_for`, and read with `CloudEvent::decode_avro`"
+    )]
+    OtherAvroSchema {
+        /// The fingerprint of the schema that was to read it, as hexadecimal digits.
+        expected: String,
+        /// What the event says.
+        found: String,
+    },
+    /// The data can be read and breaks the JSON Schema.
     #[error("the data breaks its contract: {0}")]
     Invalid(Violations),
 }
@@ -187,7 +241,10 @@ impl CloudEvent {
             .data_content_type()
             .filter(|content_type| !attribute::is_json(content_type))
         {
-            return Err(DecodeError::NotJson {
+            if avro::is_media_type(content_type) {
+                return read_avro(self, data, E::contract().avro_decoder()?);
+            }
+            return Err(DecodeError::OtherFormat {
                 content_type: content_type.to_owned(),
             });
         }
@@ -207,6 +264,51 @@ impl CloudEvent {
             _ => Ok(()),
         }
     }
+
+    /// The typed event from Avro that another schema than the type's own wrote: an earlier build of the contract, or another team's.
+    /// The decoder is made once for each such schema, and resolves it into the type's; see [`Contract::avro_decoder_for`].
+    /// Which of them, the extension [`avro::FINGERPRINT`] tells when [`Event::event_avro`] made the event.
+    pub fn decode_avro<E: Event>(&self, decoder: &avro::Decoder) -> Result<E, DecodeError> {
+        if self.event_type() != E::TYPE {
+            return Err(DecodeError::WrongType {
+                expected: E::TYPE,
+                found: self.event_type().to_owned(),
+            });
+        }
+        self.check_data_schema(E::contract())?;
+        let data = self.data().ok_or(DecodeError::NoData)?;
+        read_avro(self, data, decoder)
+    }
+}
+
+/// Avro does not know what JSON Schema promises beyond types (ranges, patterns): what was read keeps the same promise as JSON.
+fn read_avro<E: Event>(
+    envelope: &CloudEvent,
+    data: &[u8],
+    decoder: &avro::Decoder,
+) -> Result<E, DecodeError> {
+    // Read by another schema than the one that wrote it, Avro is not refused but becomes another value.
+    let expected = avro::fingerprint_text(decoder.writer());
+    if let Some(found) = envelope
+        .extension(avro::FINGERPRINT)
+        .map(ToString::to_string)
+        .filter(|found| *found != expected)
+    {
+        return Err(DecodeError::OtherAvroSchema { expected, found });
+    }
+    let event: E = decoder
+        .decode(data)
+        .map_err(|error| DecodeError::Malformed {
+            detail: error.to_string(),
+        })?;
+    #[cfg(feature = "validation")]
+    {
+        let value = serde_json::to_value(&event).map_err(|error| malformed(&error))?;
+        E::contract()
+            .validate_on_write(&value)
+            .map_err(DecodeError::Invalid)?;
+    }
+    Ok(event)
 }
 
 #[cfg(feature = "validation")]

@@ -1,7 +1,7 @@
 //! Contracts: what a typed event becomes, and how data that breaks its promise is refused.
 #![cfg(all(feature = "derive", feature = "validation"))]
 
-use commerce_contracts::avro::AvroSchema;
+use commerce_contracts::avro::{AvroSchema, Schema};
 use commerce_contracts::{CloudEvent, DecodeError, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,11 +179,11 @@ fn other_events_and_other_data_are_told_apart() {
     );
     let tombstone = CloudEvent::new("/orders", OrderPlaced::TYPE).unwrap();
     assert_eq!(tombstone.decode::<OrderPlaced>(), Err(DecodeError::NoData));
-    let avro = event.clone().with_data("application/avro", "x").unwrap();
+    let image = event.clone().with_data("image/png", "x").unwrap();
     assert_eq!(
-        avro.decode::<OrderPlaced>(),
-        Err(DecodeError::NotJson {
-            content_type: "application/avro".into()
+        image.decode::<OrderPlaced>(),
+        Err(DecodeError::OtherFormat {
+            content_type: "image/png".into()
         })
     );
     for media_type in [
@@ -218,4 +218,89 @@ fn what_the_schema_lets_through_and_the_type_refuses_is_not_quoted() {
         panic!("it was accepted");
     };
     assert_eq!(detail, "a value is not u32");
+}
+
+#[test]
+fn avro_keeps_the_same_promise_as_json() {
+    let event = placed().event_avro().unwrap();
+    assert_eq!(
+        (event.event_type(), event.data_content_type(), event.key()),
+        (OrderPlaced::TYPE, Some("application/avro"), Some("A-1"))
+    );
+    assert_eq!(
+        event.data_schema(),
+        Some(OrderPlaced::contract().data_schema())
+    );
+    assert_eq!(event.decode::<OrderPlaced>(), Ok(placed()));
+    // Also in an envelope of JSON, and under the names that others have for the media type.
+    let travelled = CloudEvent::from_json(&event.to_json()).unwrap();
+    assert_eq!(travelled.decode::<OrderPlaced>(), Ok(placed()));
+    let data = event.data().unwrap().clone();
+    for media_type in ["avro/binary", "Application/Avro; charset=binary"] {
+        let renamed = event.clone().with_data(media_type, data.clone()).unwrap();
+        assert_eq!(
+            renamed.decode::<OrderPlaced>(),
+            Ok(placed()),
+            "{media_type}"
+        );
+    }
+    // Avro knows no ranges; the contract does.
+    let none = OrderPlaced {
+        quantity: 0,
+        ..placed()
+    };
+    let refused = none.event_avro().unwrap().decode::<OrderPlaced>();
+    let Err(DecodeError::Invalid(violations)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(violations.iter().next().unwrap().pointer, "/quantity");
+    // Another schema of the same version would read other values from the same bytes.
+    let other = event
+        .clone()
+        .with_extension("avrofingerprint", "0123456789abcdef");
+    assert!(matches!(
+        other.unwrap().decode::<OrderPlaced>(),
+        Err(DecodeError::OtherAvroSchema { found, .. }) if found == "0123456789abcdef"
+    ));
+    let cut = event
+        .with_data("application/avro", data.slice(1..))
+        .unwrap();
+    assert!(matches!(
+        cut.decode::<OrderPlaced>(),
+        Err(DecodeError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn avro_of_an_earlier_writer_is_read_through_its_schema() {
+    let contract = OrderPlaced::contract();
+    let before = Schema::from_json(&json!({"type": "record", "name": "OrderPlaced", "fields": [
+        {"name": "quantity", "type": "int"}, {"name": "gone", "type": "string"}, {"name": "order_id", "type": "string"}]}))
+    .unwrap();
+    let decoder = contract.avro_decoder_for(&before).unwrap();
+    let event = |order_id: &str, quantity: i32| {
+        let value = json!({"order_id": order_id, "quantity": quantity, "gone": "x"});
+        let data = before.encode(&value).unwrap();
+        let event = CloudEvent::new("/orders", OrderPlaced::TYPE).unwrap();
+        event.with_data("application/avro", data).unwrap()
+    };
+    let expected = OrderPlaced {
+        channel: Channel::Web,
+        ..placed()
+    };
+    assert_eq!(event("A-1", 2).decode_avro(&decoder), Ok(expected));
+    assert!(matches!(
+        event("A-1", 0).decode_avro::<OrderPlaced>(&decoder),
+        Err(DecodeError::Invalid(_))
+    ));
+    let other = CloudEvent::new("/orders", "orders.order.placed.v2").unwrap();
+    assert!(matches!(
+        other.decode_avro::<OrderPlaced>(&decoder),
+        Err(DecodeError::WrongType { .. })
+    ));
+    let text = Schema::parse("\"string\"").unwrap();
+    assert!(matches!(
+        contract.avro_decoder_for(&text),
+        Err(DecodeError::Malformed { .. })
+    ));
 }

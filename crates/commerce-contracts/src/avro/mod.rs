@@ -26,6 +26,52 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Which schema wrote it
+//! Avro data says nothing about itself, so something beside it names the schema that wrote it.
+//!
+//! | where | what names the schema | |
+//! |---|---|---|
+//! | [`Event::event_avro`](crate::Event::event_avro) | its fingerprint, in the extension [`FINGERPRINT`] of the envelope | the data stands alone |
+//! | [`Schema::encode_single_object`] | the [`fingerprint`](Schema::fingerprint), 8 bytes before the data | files, caches, records without headers |
+//! | [`Schema::encode_confluent`] | the number that a registry gave it, 5 bytes before the data | topics that others read through a registry |
+//! | [`SchemaId::Guid`] | a registry's GUID in the header [`VALUE_SCHEMA_ID`] | the same, and the data stands alone |
+//!
+//! A fingerprint is of the canonical form, which leaves out documentation, aliases, defaults and logical types: two schemas with
+//! one fingerprint have the same bytes, and may still read them differently.
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use commerce_contracts::avro::{self, Decoder, Schema, SchemaId};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let old = Schema::parse(r#"{"type": "record", "name": "Sale", "fields": [{"name": "id", "type": "int"}]}"#)?;
+//! let new = Schema::parse(r#"{"type": "record", "name": "Sale", "fields": [{"name": "id", "type": "long"}]}"#)?;
+//! let sale = HashMap::from([("id", 7)]);
+//!
+//! // Single-object encoding: one decoder for each schema that ever wrote, found by its fingerprint.
+//! let mut decoders = HashMap::new();
+//! for writer in [&old, &new] {
+//!     decoders.insert(writer.fingerprint(), Decoder::new(writer, &new)?);
+//! }
+//! let bytes = old.encode_single_object(&sale)?;
+//! let (fingerprint, data) = avro::split_single_object(&bytes)?;
+//! let read: HashMap<String, i64> = decoders[&fingerprint].decode(data)?;
+//! assert_eq!(read["id"], 7);
+//!
+//! // The Confluent wire format: a zero, the registry's number, the data.
+//! let bytes = old.encode_confluent(258, &sale)?;
+//! assert_eq!(bytes, [0, 0, 0, 1, 2, 14]);
+//! assert_eq!(avro::split_confluent(&bytes)?, (SchemaId::Number(258), &[14][..]));
+//!
+//! // With a GUID in the header `__value_schema_id`, the data is as `encode` writes it.
+//! let header = SchemaId::Guid(uuid::Uuid::from_u128(7)).to_header();
+//! assert_eq!((avro::VALUE_SCHEMA_ID, header.len()), ("__value_schema_id", 17));
+//! assert_eq!(SchemaId::from_header(&header)?, SchemaId::Guid(uuid::Uuid::from_u128(7)));
+//! # Ok(())
+//! # }
+//! ```
 
 mod canonical;
 mod decode;
@@ -57,3 +103,26 @@ pub use name::Name;
 pub use parse::SchemaError;
 pub use resolve::ResolveError;
 pub use schema::Schema;
+
+/// The media type of data in Avro's binary form.
+pub const MEDIA_TYPE: &str = "application/avro";
+
+/// The extension of an event that tells the fingerprint of the schema that wrote its data, as 16 hexadecimal digits.
+pub const FINGERPRINT: &str = "avrofingerprint";
+
+/// The fingerprint as [`FINGERPRINT`] holds it.
+pub(crate) fn fingerprint_text(schema: &Schema) -> String {
+    format!("{:016x}", schema.fingerprint())
+}
+
+/// Whether data of this media type is Avro's binary form: [`MEDIA_TYPE`], and what others write for it.
+pub(crate) fn is_media_type(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    [
+        MEDIA_TYPE,
+        "avro/binary",
+        "application/vnd.apache.avro+binary",
+    ]
+    .iter()
+    .any(|known| essence.eq_ignore_ascii_case(known))
+}

@@ -41,6 +41,11 @@ impl Decoder {
         })
     }
 
+    /// The schema of the data that it reads.
+    pub fn writer(&self) -> &Schema {
+        &self.writer
+    }
+
     /// The value of the whole of `data`. It may borrow its texts.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self, data: &'de [u8]) -> Result<T, DecodeError> {
         let mut input = Input::new(data);
