@@ -1,5 +1,6 @@
 //! Reads serde's attributes, as far as they say what is written, and `#[avro(…)]`.
 
+use quote::ToTokens as _;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Token, Type};
 
@@ -77,7 +78,7 @@ pub(crate) fn container(attributes: &[Attribute], mistakes: &mut Mistakes) -> Co
         Ok(())
     });
     match (&written, &read) {
-        (Some(written), Some(read)) if written != read => mistakes.on(
+        (Some(written), Some(read)) if !same(written, read) => mistakes.on(
             read,
             "it is written as one type and read as another, and a schema is of one: let `into` and `from` name the same",
         ),
@@ -88,6 +89,11 @@ pub(crate) fn container(attributes: &[Attribute], mistakes: &mut Mistakes) -> Co
         _ => found.as_type = written,
     }
     found
+}
+
+/// Compared as they are written: `syn` compares types only with a feature that brings much else.
+fn same(one: &Type, other: &Type) -> bool {
+    one.to_token_stream().to_string() == other.to_token_stream().to_string()
 }
 
 pub(crate) fn member(attributes: &[Attribute], mistakes: &mut Mistakes) -> Member {

@@ -36,6 +36,7 @@ mod framing;
 mod logical;
 mod name;
 mod parse;
+mod personal;
 mod print;
 mod resolve;
 mod schema;
