@@ -5,13 +5,14 @@ use quote::ToTokens;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, DeriveInput, Expr, Lit, LitInt, LitStr, Meta, Path, Token};
 
+use crate::deprecated::Deprecated;
 use crate::mistakes::Mistakes;
 use crate::pattern;
 
 /// What every event says.
 const REQUIRED: [&str; 4] = ["name", "version", "topic", "key"];
 /// What some say.
-const OPTIONAL: [&str; 1] = ["upcasts"];
+const OPTIONAL: [&str; 2] = ["upcasts", "deprecated"];
 
 /// What the attribute says, as far as it could be read.
 #[derive(Default)]
@@ -22,6 +23,7 @@ pub(crate) struct Attributes {
     pub(crate) key: Option<LitStr>,
     /// The type of the version before.
     pub(crate) upcasts: Option<Path>,
+    pub(crate) deprecated: Option<Deprecated>,
 }
 
 /// Reads and checks the attributes; what is wrong goes to `mistakes`.
@@ -53,6 +55,7 @@ pub(crate) fn read(input: &DeriveInput, mistakes: &mut Mistakes) -> Attributes {
         }
     }
     found.refuse_upcasts_to_the_first(mistakes);
+    found.refuse_replacement_by_itself(mistakes);
     let missing: Vec<&str> = REQUIRED
         .into_iter()
         .filter(|known| !seen.iter().any(|name| name == known))
@@ -90,14 +93,27 @@ impl Attributes {
         }
     }
 
+    fn refuse_replacement_by_itself(&self, mistakes: &mut Mistakes) {
+        if let (Some(name), Some(version), Some(deprecated)) =
+            (&self.name, &self.version, &self.deprecated)
+            && let Some(replacement) = &deprecated.replacement
+            && replacement.value() == format!("{}.v{}", name.value(), version.base10_digits())
+        {
+            mistakes.on(
+                replacement,
+                "the event cannot be its own replacement: name the type that is published in its place, or leave `replacement` out",
+            );
+        }
+    }
+
     fn entry(&mut self, entry: &Meta, seen: &mut Vec<String>, mistakes: &mut Mistakes) {
         let name = entry.path().to_token_stream().to_string();
         if !REQUIRED.contains(&name.as_str()) && !OPTIONAL.contains(&name.as_str()) {
             mistakes.on(
                 entry.path(),
                 format!(
-                    "`{name}` is not an attribute of an event: it takes `name`, `version`, `topic` and `key`, and where the version before is \
-                     still read, `upcasts`"
+                    "`{name}` is not an attribute of an event: it takes `name`, `version`, `topic` and `key`, and where they apply \
+                     `upcasts` and `deprecated`"
                 ),
             );
             return;
@@ -107,6 +123,10 @@ impl Attributes {
             return;
         }
         seen.push(name.clone());
+        if name == "deprecated" {
+            self.deprecated = Deprecated::read(entry, mistakes);
+            return;
+        }
         let Meta::NameValue(pair) = entry else {
             mistakes.on(
                 entry,
@@ -139,7 +159,7 @@ fn type_path(value: &Expr, mistakes: &mut Mistakes) -> Option<Path> {
     }
 }
 
-fn text(
+pub(crate) fn text(
     name: &str,
     value: &Expr,
     check: fn(&str) -> Result<(), String>,

@@ -6,6 +6,7 @@ use syn::{Data, DeriveInput, Fields};
 
 use crate::attributes::{self, Attributes};
 use crate::avro;
+use crate::deprecated::Deprecated;
 use crate::key;
 use crate::mistakes::Mistakes;
 use crate::upcasts;
@@ -15,7 +16,6 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     refuse_generics(input, &mut mistakes);
     let attributes = attributes::read(input, &mut mistakes);
     let path = fields(input, &mut mistakes).and_then(|fields| {
-        key::refuse_field_attributes(fields, &mut mistakes);
         attributes
             .key
             .as_ref()
@@ -31,6 +31,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             topic: Some(topic),
             key: Some(key),
             upcasts,
+            deprecated,
         },
         Some(path),
     ) = (attributes, path)
@@ -51,10 +52,14 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (checks, reading_older) = upcasting.map_or_else(Default::default, |upcasting| {
         (upcasting.checks(), upcasting.methods())
     });
+    let deprecation = deprecated.as_ref().map(Deprecated::method);
+    // Shown beside the implementation, since a derive cannot add to the documentation of the type.
+    let doc = deprecated.as_ref().map(Deprecated::doc);
     Ok(quote! {
         #avro
         #checks
 
+        #doc
         #[automatically_derived]
         impl ::commerce_contracts::Event for #ident {
             const NAME: &'static ::core::primitive::str = #name;
@@ -72,6 +77,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             }
 
             #reading_older
+
+            #deprecation
         }
 
         ::commerce_contracts::__announce_event!(#ident);

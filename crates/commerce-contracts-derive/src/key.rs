@@ -1,10 +1,11 @@
 //! Checks the path of the ordering key against the fields, as far as one struct shows them.
 
 use proc_macro2::Span;
-use quote::{ToTokens, quote_spanned};
+use quote::quote_spanned;
 use syn::{Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Type};
 
 use crate::mistakes::Mistakes;
+use crate::personal;
 
 /// The identifiers of the key path `a.b.c`, when the path can be one.
 pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Option<Vec<Ident>> {
@@ -48,6 +49,13 @@ pub(crate) fn path(key: &LitStr, fields: &Fields, mistakes: &mut Mistakes) -> Op
         );
         return None;
     };
+    if personal::mark(field, &mut Mistakes::default()).is_some() {
+        mistakes.on(
+            key,
+            format!("`{first}` is personal, and the ordering key is shown in headers and logs: take an identifier"),
+        );
+        return None;
+    }
     if path.len() == 1
         && let Some(remedy) = cannot_order(&field.ty)
     {
@@ -120,18 +128,4 @@ fn boxed(arguments: &PathArguments) -> Option<&Type> {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })
-}
-
-/// Notes `#[event(…)]` on fields, which knows no attribute yet.
-pub(crate) fn refuse_field_attributes(fields: &Fields, mistakes: &mut Mistakes) {
-    for attribute in fields
-        .iter()
-        .flat_map(|field| &field.attrs)
-        .filter(|attribute| attribute.path().is_ident("event"))
-    {
-        mistakes.on(
-            attribute.to_token_stream(),
-            "a field takes no `#[event]` attribute: name the ordering key on the struct, `#[event(key = \"…\")]`",
-        );
-    }
 }

@@ -4,10 +4,12 @@
 
 mod attributes;
 mod avro;
+mod deprecated;
 mod expand;
 mod key;
 mod mistakes;
 mod pattern;
+mod personal;
 mod upcasts;
 
 use proc_macro::TokenStream;
@@ -28,6 +30,10 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `topic` | the stream that the event is published to |
 /// | `key` | the field (or path of fields, `customer.id`) whose text orders the events: same key, same order |
 /// | `upcasts` | where events of the version before are still read: its type, `upcasts = OrderPlacedV1`; see below |
+/// | `deprecated` | since when it should not be subscribed to any more, and the type that is published in its place: `deprecated(since = "2026-01-31", replacement = "orders.order.placed.v2")` |
+///
+/// `#[event(personal)]` on a field says that it tells about a person: it is marked in both schemas and listed in the contract, and the
+/// struct has to derive `PersonalData` in the place of `Debug`.
 ///
 /// # Versions
 ///
@@ -51,10 +57,21 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 /// Of serde's attributes it follows `rename`, `rename_all`, `alias`, `default`, `skip`, `skip_serializing_if`, `other` (the enum's
 /// default symbol), `transparent`, `from`, `try_from` and `into`; what no schema can follow is refused, with the remedy.
 /// `#[avro(namespace = "…")]` puts a type into a namespace, and `#[avro(alias = "…")]` keeps the name that it had.
-#[proc_macro_derive(AvroSchema, attributes(avro, serde))]
+/// `#[event(personal)]` on a field marks it in the schema.
+#[proc_macro_derive(AvroSchema, attributes(avro, event, serde))]
 pub fn derive_avro_schema(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     avro::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Writes a `Debug` that shows `[personal]` for the fields that are marked `#[event(personal)]`, and for all that a struct without field
+/// names holds. It is derived in the place of `Debug`.
+#[proc_macro_derive(PersonalData, attributes(event))]
+pub fn derive_personal_data(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    personal::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -28,6 +28,47 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// `orders.order.created.v2`: a name and a version.
+pub(crate) fn check_type(event_type: &str) -> Result<(), String> {
+    let parts = event_type.rsplit_once(".v").filter(|(_, version)| {
+        version
+            .parse::<u32>()
+            .is_ok_and(|number| number >= 1 && number.to_string() == *version)
+    });
+    match parts {
+        Some((name, _)) => check_name(name),
+        None => Err(format!(
+            "`{event_type}` has no version at its end, and each version of an event is a type of its own: write name and version, as in \
+             `orders.order.placed.v2`"
+        )),
+    }
+}
+
+/// `2026-01-31`: a day of the calendar.
+pub(crate) fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else {
+        return false;
+    };
+    let number = |digits: &str, length: usize| {
+        let fits = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| digits.parse::<u32>().ok()).flatten()
+    };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2))
+    else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        _ => return false,
+    };
+    (1..=last).contains(&day)
+}
+
 /// `orders` or `orders.archive`: the rule of the event bus for topic names.
 pub(crate) fn check_topic(topic: &str) -> Result<(), String> {
     check_length("topic", topic)?;
@@ -86,7 +127,7 @@ fn is_version(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_name, check_topic};
+    use super::{check_name, check_topic, check_type, is_day};
 
     #[test]
     fn names_are_dotted_lower_case_words() {
@@ -116,6 +157,49 @@ mod tests {
             assert!(check_name(bad).is_err(), "{bad}");
         }
         assert!(check_name(&format!("a.{}", "b".repeat(199))).is_err());
+    }
+
+    #[test]
+    fn a_type_is_a_name_with_its_version() {
+        for good in ["orders.order.placed.v1", "a.b.v4294967295"] {
+            assert_eq!(check_type(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "orders.order.placed",
+            "a.b.v0",
+            "a.b.v01",
+            "a.b.v+1",
+            "a.v1",
+            "a.B.v1",
+            "a.b.v4294967296",
+            ".v1",
+        ] {
+            assert!(check_type(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for good in ["2026-01-31", "2024-02-29", "2000-02-29", "0001-12-31"] {
+            assert!(is_day(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-1-31",
+            "2026-02-29",
+            "1900-02-29",
+            "2026-04-31",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-01-00",
+            "26-01-01",
+            "2026-01-31T00:00:00Z",
+            "2026/01/31",
+            "+026-01-31",
+        ] {
+            assert!(!is_day(bad), "{bad}");
+        }
     }
 
     #[test]

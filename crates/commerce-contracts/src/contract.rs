@@ -7,12 +7,12 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::avro;
+use crate::deprecation::Deprecation;
 use crate::event::{DecodeError, Event};
+use crate::personal;
 use crate::version;
-
-/// More violations than this are not listed: whoever sent them has enough to do.
 #[cfg(feature = "validation")]
-const MOST_VIOLATIONS: usize = 1000;
+use crate::violation::Violations;
 
 /// The contract of one kind of event.
 ///
@@ -29,8 +29,10 @@ pub struct Contract {
     schema_on_write: Value,
     schema_on_read: Value,
     avro_schema: Result<avro::Schema, avro::SchemaError>,
+    personal: Vec<String>,
     previous: Option<&'static Contract>,
     avro_decoder: OnceLock<avro::Decoder>,
+    deprecation: Option<Deprecation>,
     #[cfg(feature = "validation")]
     on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
     #[cfg(feature = "validation")]
@@ -41,6 +43,19 @@ impl Contract {
     /// The contract of `E`, whose ordering key is the field (or path of fields) `key`. Made once by `#[derive(Event)]`.
     pub fn of<E: Event>(key: &'static str) -> Self {
         let settings = SchemaSettings::draft2020_12();
+        let avro_schema = avro::Schema::of::<E>();
+        let personal = avro_schema
+            .as_ref()
+            .map_or_else(|_| Vec::new(), personal::places);
+        let finished = |settings: SchemaSettings| {
+            let generator = settings.into_generator();
+            let mut schema = generator.into_root_schema_for::<E>().to_value();
+            personal::mark(&mut schema, &personal);
+            if let (Some(_), Value::Object(schema)) = (E::deprecation(), &mut schema) {
+                schema.insert("deprecated".to_owned(), true.into());
+            }
+            schema
+        };
         Self {
             name: E::NAME,
             version: E::VERSION,
@@ -48,20 +63,13 @@ impl Contract {
             topic: E::TOPIC,
             key,
             data_schema: format!("{}{}:v{}", version::DATA_SCHEMA, E::NAME, E::VERSION),
-            schema_on_write: settings
-                .clone()
-                .for_serialize()
-                .into_generator()
-                .into_root_schema_for::<E>()
-                .to_value(),
-            schema_on_read: settings
-                .for_deserialize()
-                .into_generator()
-                .into_root_schema_for::<E>()
-                .to_value(),
-            avro_schema: avro::Schema::of::<E>(),
+            schema_on_write: finished(settings.clone().for_serialize()),
+            schema_on_read: finished(settings.for_deserialize()),
+            avro_schema,
+            personal,
             previous: E::previous(),
             avro_decoder: OnceLock::new(),
+            deprecation: E::deprecation(),
             #[cfg(feature = "validation")]
             on_write: OnceLock::new(),
             #[cfg(feature = "validation")]
@@ -115,6 +123,16 @@ impl Contract {
     /// name, or what stands for a missing field is no default in Avro.
     pub fn avro_schema(&self) -> Result<&avro::Schema, &avro::SchemaError> {
         self.avro_schema.as_ref()
+    }
+
+    /// Where the data tells about a person, by the marks `#[event(personal)]`: JSON pointers in which `*` is every item of a list or map.
+    pub fn personal(&self) -> &[String] {
+        &self.personal
+    }
+
+    /// Since when the event is deprecated and what is published in its place; None while it is not.
+    pub fn deprecation(&self) -> Option<Deprecation> {
+        self.deprecation
     }
 
     /// The contract of the version before, where events of that version are read too.
@@ -259,14 +277,7 @@ fn check(
     if validator.is_valid(data) {
         return Ok(());
     }
-    let found = validator
-        .iter_errors(data)
-        .take(MOST_VIOLATIONS)
-        .map(|error| Violation {
-            pointer: error.instance_path().to_string(),
-            message: error.masked().to_string(),
-        });
-    Err(Violations(found.collect()))
+    Err(Violations::of(validator.iter_errors(data)))
 }
 
 /// A type can describe itself with a schema that is none; everything it reads is then refused, with this reason.
@@ -275,72 +286,5 @@ fn compile(schema: &Value) -> Result<jsonschema::Validator, Violations> {
     jsonschema::options()
         .should_validate_formats(true)
         .build(schema)
-        .map_err(|error| {
-            Violations(vec![Violation {
-                pointer: error.instance_path().to_string(),
-                message: format!(
-                    "the schema of the contract is itself invalid here: {}",
-                    error.masked()
-                ),
-            }])
-        })
+        .map_err(|error| Violations::of_schema(&error))
 }
-
-/// One place where data breaks its schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Violation {
-    /// Where, as a JSON pointer into the data; empty for the whole.
-    pub pointer: String,
-    /// What is wrong there. It never quotes the value.
-    pub message: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pointer = if self.pointer.is_empty() {
-            "the data"
-        } else {
-            &self.pointer
-        };
-        write!(formatter, "{pointer}: {}", self.message)
-    }
-}
-
-/// Every place where data breaks its schema (the first thousand, when there are more).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
-
-impl Violations {
-    /// The violations, in the order of the schema.
-    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
-        self.0.iter()
-    }
-
-    /// How many there are: one at least.
-    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl<'a> IntoIterator for &'a Violations {
-    type Item = &'a Violation;
-    type IntoIter = std::slice::Iter<'a, Violation>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl fmt::Display for Violations {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, violation) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(formatter, "{separator}{violation}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Violations {}

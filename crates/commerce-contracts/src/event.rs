@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 use crate::attribute::{self, EnvelopeError};
 use crate::avro::{self, AvroSchema};
 use crate::cloud_event::CloudEvent;
-use crate::contract::{Contract, Violations};
+use crate::contract::Contract;
+use crate::deprecation::Deprecation;
 use crate::version;
+use crate::violation::Violations;
 
 /// A kind of event: a type with a name, a version, a topic, an ordering key and two schemas. Derive it with `#[derive(Event)]`,
 /// which also gives it its Avro schema.
@@ -40,6 +42,11 @@ pub trait Event:
     /// versions that [`previous`](Event::previous) leads to; the derive macro writes it.
     fn upcast(event: &CloudEvent) -> Result<Self, DecodeError> {
         Err(Self::contract().refusal(event.event_type()))
+    }
+
+    /// Since when the event is deprecated: `deprecated(…)` in the attribute.
+    fn deprecation() -> Option<Deprecation> {
+        None
     }
 
     /// The event in a new envelope: new id, the time now, the key as subject and ordering key, the data as JSON.

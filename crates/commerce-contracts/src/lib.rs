@@ -13,6 +13,7 @@ pub mod commerce;
 #[cfg(feature = "compatibility")]
 pub mod compatibility;
 mod contract;
+mod deprecation;
 mod event;
 #[cfg(feature = "gate")]
 pub mod gate;
@@ -21,17 +22,25 @@ pub mod gate;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
+mod personal;
 mod reading;
 mod version;
+mod violation;
 
 pub use attribute::{Attribute, EnvelopeError};
 pub use cloud_event::CloudEvent;
 /// Makes a struct an [`Event`]: see the macro's documentation for its attributes.
 #[cfg(feature = "derive")]
 pub use commerce_contracts_derive::Event;
-pub use contract::{Contract, Violation, Violations};
+/// Writes a `Debug` that does not show personal data: see the trait of this name.
+#[cfg(feature = "derive")]
+pub use commerce_contracts_derive::PersonalData;
+pub use contract::Contract;
+pub use deprecation::Deprecation;
 pub use event::{DecodeError, EncodeError, Event};
+pub use personal::PersonalData;
 pub use version::UpcastFrom;
+pub use violation::{Violation, Violations};
 // What the derive macro writes, and no part of the API.
 #[doc(hidden)]
 pub use version::{same_name, upcast};

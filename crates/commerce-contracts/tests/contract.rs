@@ -147,7 +147,7 @@ fn every_violation_is_listed_with_its_place_and_without_its_value() {
         "{shown}"
     );
     assert!(
-        shown.contains("/quantity: value is less than the minimum of 1"),
+        shown.contains("/quantity: expected a number that is 1 or more, found an integer"),
         "{shown}"
     );
 }
@@ -158,11 +158,9 @@ fn what_is_missing_is_named() {
         panic!("it was accepted");
     };
     assert_eq!(violations.len(), 2);
-    assert!(
-        violations
-            .to_string()
-            .contains("\"order_id\" is a required property"),
-        "{violations}"
+    assert_eq!(
+        violations.to_string(),
+        "/order_id: expected a value, which is required, found nothing; /quantity: expected a value, which is required, found nothing"
     );
 }
 

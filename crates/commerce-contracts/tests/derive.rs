@@ -6,8 +6,10 @@ fn mistakes_are_shown_where_they_are_with_their_remedy() {
     let cases = trybuild::TestCases::new();
     for topic in [
         "attributes",
+        "deprecated",
         "key",
         "name",
+        "personal",
         "shape",
         "topic",
         "upcasts",

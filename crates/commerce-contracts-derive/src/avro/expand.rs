@@ -7,6 +7,7 @@ use syn::{Data, DataEnum, DeriveInput, Field, Fields, Ident, LitStr};
 
 use super::attributes::{self, Container, Member, Missing};
 use crate::mistakes::Mistakes;
+use crate::personal;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut mistakes = Mistakes::default();
@@ -18,9 +19,12 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     }
     let container = attributes::container(&input.attrs, &mut mistakes);
     let body = body(input, &container, &mut mistakes);
+    let hiding = personal::must_hide(input);
     mistakes.into_result()?;
     let ident = &input.ident;
     Ok(quote! {
+        #hiding
+
         #[automatically_derived]
         impl ::commerce_contracts::avro::AvroSchema for #ident {
             fn avro_schema(
@@ -138,9 +142,10 @@ fn field(field: &Field, container: &Container, mistakes: &mut Mistakes) -> Optio
             mistakes.on(alias, NOT_A_NAME);
         }
     }
+    let personal = personal::mark(field, mistakes).is_some();
     let (aliases, doc, ty) = (&member.aliases, &member.doc, &field.ty);
     let naming = quote! {
-        ::commerce_contracts::avro::FieldNaming { name: #name, aliases: &[#(#aliases),*], doc: #doc }
+        ::commerce_contracts::avro::FieldNaming { name: #name, aliases: &[#(#aliases),*], doc: #doc, personal: #personal }
     };
     let optional = is_option(ty);
     if member.may_be_left_out && member.default.is_none() && !optional {

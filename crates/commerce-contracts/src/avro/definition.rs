@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::name::Name;
 use super::parse::SchemaError;
+use super::personal;
 use super::schema::Schema;
 
 /// A type that has an Avro schema: the same fields, documentation and optionality as its JSON. Derive it with
@@ -102,6 +103,7 @@ pub struct FieldNaming {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub doc: &'static str,
+    pub personal: bool,
 }
 
 impl Definitions {
@@ -197,6 +199,9 @@ impl FieldList<'_> {
     fn push(&mut self, naming: FieldNaming, schema: Value, default: Option<Value>) {
         let mut json = json!({"name": naming.name, "type": schema});
         describe(&mut json, naming.aliases, naming.doc);
+        if naming.personal {
+            json[personal::MARK] = true.into();
+        }
         if let Some(default) = default {
             json["default"] = default;
         }

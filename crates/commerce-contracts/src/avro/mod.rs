@@ -82,6 +82,7 @@ mod framing;
 mod logical;
 mod name;
 mod parse;
+mod personal;
 mod print;
 mod resolve;
 mod schema;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::default;
 use super::logical::Logical;
 use super::name::{Name, is_identifier};
+use super::personal;
 use super::schema::{Enumeration, Field, FieldDefault, Fixed, Kind, Naming, Node, NodeId, Record};
 
 /// Deeper schemas are refused, so that none exhausts the stack.
@@ -288,6 +289,7 @@ impl Parser {
             name,
             aliases,
             doc: doc(field, place)?,
+            personal: field.get(personal::MARK) == Some(&Value::Bool(true)),
             node: self.child(field, "type", namespace, place)?,
             default: None,
         })

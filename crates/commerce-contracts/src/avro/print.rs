@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::personal;
 use super::schema::{Kind, Naming, Node, NodeId};
 
 pub(crate) fn schema(nodes: &[Node], root: NodeId) -> Value {
@@ -68,6 +69,9 @@ fn write(nodes: &[Node], id: NodeId, namespace: &str, written: &mut [bool]) -> V
                         .collect(),
                 );
                 put_doc(&mut object, field.doc.as_deref());
+                if field.personal {
+                    object.insert(personal::MARK.to_owned(), true.into());
+                }
                 object.insert("type".to_owned(), write(nodes, field.node, inner, written));
                 if let Some(default) = &field.default {
                     object.insert("default".to_owned(), default.json.clone());

@@ -72,6 +72,8 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) doc: Option<String>,
+    /// It tells about a person: `"x-personal": true`.
+    pub(crate) personal: bool,
     pub(crate) node: NodeId,
     pub(crate) default: Option<FieldDefault>,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use commerce_contracts_derive::PersonalData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ use crate::avro::AvroSchema;
 /// domain, at most 254 characters. An international domain is written in its ASCII form (`xn--…`). Whether somebody
 /// reads there, only a message tells.
 ///
+/// It is somebody's: `Debug` does not show it.
+///
 /// ```
 /// use commerce_contracts::commerce::EmailAddress;
 ///
@@ -25,7 +28,7 @@ use crate::avro::AvroSchema;
 /// # Ok::<(), commerce_contracts::commerce::InvalidEmailAddress>(())
 /// ```
 #[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema,
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema, PersonalData,
 )]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);

@@ -1,7 +1,7 @@
 //! What orders announce. Topic `orders`, in order per order.
 
 use chrono::{DateTime, Utc};
-use commerce_contracts_derive::Event;
+use commerce_contracts_derive::{Event, PersonalData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,15 @@ use crate::commerce::{
 };
 
 /// Who buys, and how to reach them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AvroSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AvroSchema, PersonalData)]
 pub struct Customer {
     /// The customer.
     pub customer_id: CustomerId,
     /// How the customer is addressed.
+    #[event(personal)]
     pub name: String,
     /// Where the customer reads.
+    #[event(personal)]
     pub email: EmailAddress,
 }
 
