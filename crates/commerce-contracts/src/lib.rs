@@ -22,6 +22,7 @@ pub mod gate;
 pub mod fuzzing;
 mod json;
 mod reading;
+mod trace_context;
 mod version;
 
 pub use attribute::{Attribute, EnvelopeError};
