@@ -1,99 +1,136 @@
-//! Avro: an order of five items written, read, and read as the next version of its type; beside apache-avro, serde_avro_fast
-//! and serde_json.
+//! Avro, beside apache-avro, serde_avro_fast and serde_json.
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::writer::datum::GenericDatumWriter;
 use commerce_contracts::Event;
-use commerce_contracts::avro::{AvroSchema, Decoder, Schema};
-use contracts_benchmarks::{Customer, Item, Money, OrderPlaced, Report, Target};
-use serde::{Deserialize, Serialize};
-
-/// The same order as the next build of its type has it: one field is gone, one is new, two have changed places.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
-#[serde(rename = "OrderPlaced")]
-struct Next {
-    id: String,
-    number: String,
-    customer: Customer,
-    items: Vec<Item>,
-    total: Money,
-    freight: Money,
-    note: Option<String>,
-    #[serde(default)]
-    gift: bool,
-    postal_code: String,
-    placed_at: i64,
-}
+use commerce_contracts::avro::{Decoder, Schema};
+use contracts_benchmarks::{OrderPlaced, OrderPlacedNext, Report, Target};
+use serde_json::{Value, json};
 
 pub(crate) fn rows(report: &mut Report) {
     let order = OrderPlaced::sample();
-    let ours = OrderPlaced::contract()
-        .avro_schema()
-        .expect("the order has a schema");
-    let next = Schema::of::<Next>().expect("the next order has a schema");
-    let apache = |schema: &Schema| apache_avro::Schema::parse(&schema.to_json()).expect("a schema");
-    let (theirs, theirs_next) = (apache(ours), apache(&next));
-    let fast: serde_avro_fast::Schema = ours.to_string().parse().expect("a schema");
-    let data = ours.encode(&order).expect("the order");
+    let ours = OrderPlaced::contract().avro_schema().expect("a schema");
+    let (written, next) = (ours.to_json(), next(ours.to_json()));
+    let apache = apache_avro::Schema::parse(&written).expect("a schema");
+    let fast: serde_avro_fast::Schema = written.to_string().parse().expect("a schema");
+    let avro = ours.encode(&order).expect("the order");
     let json = serde_json::to_vec(&order).expect("the order");
-    eprintln!("an order of five items: {} bytes of Avro, {} of JSON", data.len(), json.len());
 
-    let writer = GenericDatumWriter::builder(&theirs).build().expect("a writer");
-    let mut fast_writer = serde_avro_fast::ser::SerializerConfig::new(&fast);
-    assert_eq!(writer.write_ser_to_vec(&order).expect("the order"), data);
-    let encode = || ours.encode(&order).expect("the order");
+    encode(report, &order, ours, &apache, &fast);
+    decode(report, ours, &apache, &fast, &avro, &json);
+    evolve(report, ours, &apache, &next, &avro);
+}
+
+/// The schema of [`OrderPlacedNext`].
+fn next(mut schema: Value) -> Value {
+    let fields = schema["fields"].as_array_mut().expect("a record");
+    let at = |fields: &[Value], name: &str| {
+        let found = fields.iter().position(|field| field["name"] == name);
+        found.expect("a field")
+    };
+    fields.remove(at(fields, "channel"));
+    let gift = json!({"name": "gift", "type": "boolean", "default": false});
+    fields.insert(at(fields, "postal_code"), gift);
+    // The first of the two defines the type that the other one names.
+    let (freight, total) = (at(fields, "freight"), at(fields, "total"));
+    let definition = fields[freight]["type"].take();
+    fields[freight]["type"] = fields[total]["type"].take();
+    fields[total]["type"] = definition;
+    fields.swap(freight, total);
+    schema
+}
+
+fn encode(
+    report: &mut Report,
+    order: &OrderPlaced,
+    ours: &Schema,
+    apache: &apache_avro::Schema,
+    fast: &serde_avro_fast::Schema,
+) {
+    let encode = || ours.encode(order).expect("the order");
+    let writer = GenericDatumWriter::builder(apache).build().expect("a writer");
+    let theirs = || writer.write_ser_to_vec(order).expect("the order");
+    assert_eq!(encode(), theirs());
     report.compare(
         "Avro encode",
         Target::Ratio(1.0),
         encode,
-        "apache-avro: write_ser, reused writer",
-        || writer.write_ser_to_vec(&order).expect("the order"),
+        "apache-avro, write_ser, writer reused",
+        theirs,
     );
-    report.compare("Avro encode", Target::None, encode, "serde_avro_fast", || {
-        serde_avro_fast::to_datum_vec(&order, &mut fast_writer).expect("the order")
-    });
+    let mut config = serde_avro_fast::ser::SerializerConfig::new(fast);
+    report.compare(
+        "Avro encode",
+        Target::None,
+        encode,
+        "serde_avro_fast",
+        || serde_avro_fast::to_datum_vec(order, &mut config).expect("the order"),
+    );
     report.compare("Avro encode", Target::None, encode, "serde_json", || {
-        serde_json::to_vec(&order).expect("the order")
+        serde_json::to_vec(order).expect("the order")
     });
+}
 
-    let same = Decoder::new(ours, ours).expect("the same schema");
-    let reader = GenericDatumReader::builder(&theirs).build().expect("a reader");
-    assert_eq!(same.decode::<OrderPlaced>(&data).expect("the order"), order);
-    let decode = || same.decode::<OrderPlaced>(&data).expect("the order");
-    report.compare("Avro decode", Target::None, decode, "apache-avro: read_deser", || {
-        let order: OrderPlaced = reader.read_deser(&mut &data[..]).expect("the order");
-        order
-    });
-    report.compare("Avro decode", Target::None, decode, "serde_avro_fast", || {
-        serde_avro_fast::from_datum_slice::<OrderPlaced>(&data, &fast).expect("the order")
-    });
-    report.compare("Avro decode", Target::None, decode, "serde_json", || {
-        serde_json::from_slice::<OrderPlaced>(&json).expect("the order")
-    });
+fn decode(
+    report: &mut Report,
+    ours: &Schema,
+    apache: &apache_avro::Schema,
+    fast: &serde_avro_fast::Schema,
+    avro: &[u8],
+    json: &[u8],
+) {
+    let decoder = Decoder::new(ours, ours).expect("one schema");
+    let decode = || decoder.decode::<OrderPlaced>(avro).expect("the order");
+    let reader = GenericDatumReader::builder(apache).build().expect("a reader");
+    report.compare(
+        "Avro decode, one schema",
+        Target::None,
+        decode,
+        "apache-avro, read_deser",
+        || reader.read_deser::<OrderPlaced>(&mut &avro[..]).expect("the order"),
+    );
+    report.compare(
+        "Avro decode, one schema",
+        Target::None,
+        decode,
+        "serde_avro_fast",
+        || serde_avro_fast::from_datum_slice::<OrderPlaced>(avro, fast).expect("the order"),
+    );
+    report.compare(
+        "Avro decode, one schema",
+        Target::None,
+        decode,
+        "serde_json",
+        || serde_json::from_slice::<OrderPlaced>(json).expect("the order"),
+    );
+}
 
-    // serde_avro_fast has no reader's schema.
-    let evolved = Decoder::new(ours, &next).expect("schemas that resolve");
-    let resolving = GenericDatumReader::builder(&theirs)
-        .reader_schema(&theirs_next)
+/// serde_avro_fast has no reader's schema.
+fn evolve(
+    report: &mut Report,
+    ours: &Schema,
+    apache: &apache_avro::Schema,
+    next: &Value,
+    avro: &[u8],
+) {
+    let ours_next = Schema::from_json(next).expect("a schema");
+    let decoder = Decoder::new(ours, &ours_next).expect("schemas that resolve");
+    let decode = || decoder.decode::<OrderPlacedNext>(avro).expect("the order");
+    let apache_next = apache_avro::Schema::parse(next).expect("a schema");
+    let reader = GenericDatumReader::builder(apache)
+        .reader_schema(&apache_next)
         .build()
         .expect("a reader");
-    let through_value = || {
-        let value = resolving.read_value(&mut &data[..]).expect("the order");
-        apache_avro::from_value::<Next>(&value).expect("the order")
+    let theirs = || {
+        let value = reader.read_value(&mut &avro[..]).expect("the order");
+        apache_avro::from_value::<OrderPlacedNext>(&value).expect("the order")
     };
-    assert_eq!(evolved.decode::<Next>(&data).expect("the order"), through_value());
+    assert_eq!(decode(), theirs());
     report.compare(
-        "Avro decode, evolved",
+        "Avro decode, data of the version before",
         Target::Ratio(0.3),
-        || evolved.decode::<Next>(&data).expect("the order"),
-        "apache-avro: read_value with a reader schema, from_value",
-        through_value,
-    );
-    report.compare(
-        "Avro schema: parse",
-        Target::None,
-        || Schema::from_json(&ours.to_json()).expect("a schema"),
-        "apache-avro: Schema::parse",
-        || apache_avro::Schema::parse(&ours.to_json()).expect("a schema"),
+        decode,
+        "apache-avro, reader's schema, from_value",
+        theirs,
     );
 }

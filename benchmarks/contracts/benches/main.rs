@@ -2,6 +2,7 @@
 //!
 //! An argument chooses rows by a part of their name: `cargo xtask bench contracts -- avro`.
 
+mod codec;
 mod envelope;
 mod validation;
 
@@ -12,5 +13,6 @@ fn main() {
     let mut report = Report::new(only);
     envelope::rows(&mut report);
     validation::rows(&mut report);
+    codec::rows(&mut report);
     report.print();
 }

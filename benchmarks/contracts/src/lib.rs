@@ -3,5 +3,5 @@
 mod order;
 mod report;
 
-pub use order::{Customer, Item, Money, OrderPlaced};
+pub use order::{Customer, Item, Money, OrderPlaced, OrderPlacedNext};
 pub use report::{Report, Target};

@@ -1,6 +1,6 @@
 //! The event that every contender reads and writes: an order of five items.
 
-use commerce_contracts::Event;
+use commerce_contracts::{AvroSchema, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct OrderPlaced {
 }
 
 /// Who buys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct Customer {
     /// The customer.
     pub id: String,
@@ -43,7 +43,7 @@ pub struct Customer {
 }
 
 /// What is bought.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct Item {
     /// What it is.
     pub sku: String,
@@ -57,13 +57,38 @@ pub struct Item {
 }
 
 /// An amount.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 pub struct Money {
     /// In the smallest unit.
     pub amount_minor: i64,
     /// ISO 4217.
     #[schemars(length(min = 3, max = 3))]
     pub currency: String,
+}
+
+/// The same as the next version of the type has it: one field is gone, one is new, two have changed places.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderPlacedNext {
+    /// The order.
+    pub id: String,
+    /// What people call it.
+    pub number: String,
+    /// Who buys.
+    pub customer: Customer,
+    /// What is bought.
+    pub items: Vec<Item>,
+    /// Items and freight.
+    pub total: Money,
+    /// The price of the delivery.
+    pub freight: Money,
+    /// What the customer asks for.
+    pub note: Option<String>,
+    /// Whether it is wrapped.
+    pub gift: bool,
+    /// Where it goes.
+    pub postal_code: String,
+    /// When, in microseconds of the epoch.
+    pub placed_at: i64,
 }
 
 impl OrderPlaced {

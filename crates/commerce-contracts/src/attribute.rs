@@ -110,6 +110,14 @@ pub enum EnvelopeError {
         crate::binding::STRUCTURED_CONTENT_TYPE
     )]
     UnsupportedFormat,
+    /// The data is itself an event or a batch by its media type: in binary mode it would be taken for the message's own.
+    #[error(
+        "the data is a CloudEvent by its media type, and in binary mode would be taken for the event itself: write structured mode"
+    )]
+    Nested,
+    /// Structured mode, and nothing in the message.
+    #[error("the message is an event in structured mode, and its body is missing")]
+    NoBody,
 }
 
 impl EnvelopeError {
@@ -118,6 +126,12 @@ impl EnvelopeError {
         Self::Invalid {
             attribute: attribute.chars().take(40).collect(),
             rule,
+        }
+    }
+
+    pub(crate) fn duplicate(attribute: &str) -> Self {
+        Self::Duplicate {
+            attribute: attribute.chars().take(40).collect(),
         }
     }
 }
@@ -136,13 +150,15 @@ const RESERVED: [&str; 9] = [
 ];
 
 /// Extensions that are text by their own specification.
-pub(crate) const TEXT_EXTENSIONS: [&str; 6] = [
+pub(crate) const TEXT_EXTENSIONS: [&str; 8] = [
     "partitionkey",
     "correlationid",
     "causationid",
     "traceparent",
     "tracestate",
     "sequence",
+    "expirytime",
+    "dataref",
 ];
 
 pub(crate) fn check_extension_name(name: &str) -> Result<(), EnvelopeError> {
@@ -167,6 +183,10 @@ pub(crate) fn check_extension_name(name: &str) -> Result<(), EnvelopeError> {
 
 /// Text as CloudEvents defines it: no control characters and no code points that Unicode reserves as non-characters.
 pub(crate) fn check_text(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    // Nearly all text is this, and bytes are looked at faster than characters.
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Ok(());
+    }
     let forbidden = |character: char| {
         let code = u32::from(character);
         character.is_control() || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
@@ -256,32 +276,12 @@ pub(crate) fn check_time(attribute: &str, time: DateTime<Utc>) -> Result<(), Env
     ))
 }
 
-pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+/// None when the text is not RFC 3339, or its year does not have four digits in UTC.
+pub(crate) fn read_timestamp(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    check_time("", time).ok().map(|()| time)
 }
 
-/// The shape of `traceparent` in version 00 of W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`, identifiers not all zero.
-/// Later versions may append fields.
-pub(crate) fn is_trace_parent(text: &str) -> bool {
-    let hex = |part: &str, length: usize| {
-        part.len() == length
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    let mut parts = text.splitn(5, '-');
-    let (Some(version), Some(trace), Some(parent), Some(flags)) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    hex(version, 2)
-        && version != "ff"
-        && hex(trace, 32)
-        && not_zero(trace)
-        && hex(parent, 16)
-        && not_zero(parent)
-        && hex(flags, 2)
-        && (version != "00" || parts.next().is_none())
+pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

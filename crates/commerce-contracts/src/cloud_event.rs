@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribute::{self, Attribute, EnvelopeError};
+use crate::trace_context;
 
 /// One event in its envelope (CloudEvents 1.0.2).
 ///
@@ -107,17 +108,42 @@ impl CloudEvent {
     /// The trace in which the event was made (W3C `traceparent`); None when its value does not have the form of one.
     pub fn trace_parent(&self) -> Option<&str> {
         self.text("traceparent")
-            .filter(|text| attribute::is_trace_parent(text))
+            .filter(|text| trace_context::is_trace_parent(text))
     }
 
-    /// What vendors add to the trace (W3C `tracestate`).
+    /// What vendors add to the trace (W3C `tracestate`); None when its value does not have the form of it.
     pub fn trace_state(&self) -> Option<&str> {
         self.text("tracestate")
+            .filter(|text| trace_context::is_trace_state(text))
     }
 
     /// The position of the event among those of its source (extension `sequence`): compared as text.
     pub fn sequence(&self) -> Option<&str> {
         self.text("sequence")
+    }
+
+    /// The position as a number, where it is one: see [`with_sequence_number`](Self::with_sequence_number).
+    pub fn sequence_number(&self) -> Option<u64> {
+        let text = self.sequence()?;
+        // `parse` would also take a sign.
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    }
+
+    /// When the event is of no use any more (extension `expirytime`); None when its value is not a timestamp.
+    pub fn expiry_time(&self) -> Option<DateTime<Utc>> {
+        self.text("expirytime").and_then(attribute::read_timestamp)
+    }
+
+    /// Whether the event has an expiry time and it is not later than `now`.
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expiry_time().is_some_and(|expiry| expiry <= now)
+    }
+
+    /// Where the data is kept when it does not travel with the event (extension `dataref`, the claim check pattern). It comes
+    /// from whoever sent the event: decide whether to trust it before it is followed.
+    pub fn data_ref(&self) -> Option<&str> {
+        self.text("dataref")
     }
 
     /// An extension by its name.
@@ -214,6 +240,22 @@ impl CloudEvent {
         self.with_text("sequence", sequence.into())
     }
 
+    /// Sets the position as a number, written with twenty digits: as text, too, 9 then comes before 10.
+    pub fn with_sequence_number(self, sequence: u64) -> Result<Self, EnvelopeError> {
+        self.with_text("sequence", format!("{sequence:020}"))
+    }
+
+    /// Sets when the event is of no use any more.
+    pub fn with_expiry_time(self, time: DateTime<Utc>) -> Result<Self, EnvelopeError> {
+        attribute::check_time("expirytime", time)?;
+        self.with_text("expirytime", attribute::timestamp(time))
+    }
+
+    /// Sets where the data is kept: a URI reference.
+    pub fn with_data_ref(self, reference: impl Into<String>) -> Result<Self, EnvelopeError> {
+        self.with_text("dataref", reference.into())
+    }
+
     /// Sets an extension. Names are lower-case letters and digits; CloudEvents advises 20 of them at most.
     pub fn with_extension(
         mut self,
@@ -231,11 +273,8 @@ impl CloudEvent {
         if let Attribute::String(text) = &value {
             attribute::check_text(name, text)?;
         }
-        if name == "traceparent" && !attribute::is_trace_parent(&value.to_string()) {
-            return Err(EnvelopeError::invalid(
-                name,
-                "does not have the form of W3C Trace Context",
-            ));
+        if let Some(text) = value.as_str() {
+            check_form(name, text)?;
         }
         self.extensions.insert(name.to_owned(), value);
         Ok(self)
@@ -247,6 +286,26 @@ impl CloudEvent {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.extensions.get(name).and_then(Attribute::as_str)
+    }
+}
+
+/// What their own specifications ask of extensions.
+fn check_form(name: &str, text: &str) -> Result<(), EnvelopeError> {
+    const TRACE: &str = "does not have the form of W3C Trace Context";
+    let rule = |keeps: bool, rule| {
+        keeps
+            .then_some(())
+            .ok_or_else(|| EnvelopeError::invalid(name, rule))
+    };
+    match name {
+        "traceparent" => rule(trace_context::is_trace_parent(text), TRACE),
+        "tracestate" => rule(trace_context::is_trace_state(text), TRACE),
+        "expirytime" => rule(
+            attribute::read_timestamp(text).is_some(),
+            "is not a timestamp (RFC 3339)",
+        ),
+        "dataref" => attribute::check_uri_reference(name, text),
+        _ => Ok(()),
     }
 }
 

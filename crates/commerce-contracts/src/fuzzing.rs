@@ -89,6 +89,57 @@ pub fn avro_data(input: &[u8]) {
     }
 }
 
+/// A batch.
+pub fn cloudevent_batch(json: &[u8]) {
+    let events = match CloudEvent::from_json_batch(json) {
+        Ok(events) => events,
+        Err(error) => return is_short(&error),
+    };
+    let mut read = Vec::new();
+    for event in events {
+        match event {
+            Ok(event) => read.push(event),
+            Err(error) => is_short(&error),
+        }
+    }
+    let again = CloudEvent::from_json_batch(&CloudEvent::to_json_batch(&read));
+    let again: Result<Vec<_>, _> = again.and_then(|events| events.into_iter().collect());
+    assert_eq!(again, Ok(read), "through a batch");
+}
+
+/// A message of HTTP in any mode: headers as lines `name: value`, an empty line, and the body.
+pub fn cloudevent_http(message: &[u8]) {
+    let at = message.windows(2).position(|two| two == b"\n\n");
+    let (head, body) = match at {
+        Some(at) => (&message[..at], &message[at + 2..]),
+        None => (message, &b""[..]),
+    };
+    let headers = head.split(|byte| *byte == b'\n').filter_map(|line| {
+        let at = line.windows(2).position(|two| two == b": ")?;
+        Some((std::str::from_utf8(&line[..at]).ok()?, &line[at + 2..]))
+    });
+    let headers: Vec<(&str, &[u8])> = headers.collect();
+    let body = Bytes::copy_from_slice(body);
+    let one = binding::http::read(headers.iter().copied(), body.clone());
+    match binding::http::read_all(headers, body) {
+        Ok(events) => {
+            if let Ok(one) = one {
+                assert_eq!(events, [Ok(one)], "one event is all there is");
+            }
+            for event in events {
+                match event {
+                    Ok(event) => survives(&event),
+                    Err(error) => is_short(&error),
+                }
+            }
+        }
+        Err(error) => {
+            assert_eq!(one, Err(error.clone()));
+            is_short(&error);
+        }
+    }
+}
+
 fn schema(json: &[u8]) -> Option<Schema> {
     std::str::from_utf8(json)
         .ok()
@@ -109,6 +160,63 @@ fn survives(event: &CloudEvent) {
         // Headers cannot tell an event in an event from one in structured mode.
         Err(error) => assert_eq!(error, EnvelopeError::UnsupportedFormat),
     }
+    through_kafka(event);
+    through_http(event);
+    through_amqp(event);
+}
+
+fn through_kafka(event: &CloudEvent) {
+    let Ok(record) = binding::kafka::to_binary(event) else {
+        return assert!(event.data_content_type().is_some_and(is_nested));
+    };
+    let headers = record.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), Some(value.as_bytes())));
+    let again = binding::kafka::read(headers, record.value.clone());
+    assert_eq!(again, Ok(as_text(event)), "through Kafka");
+}
+
+fn through_http(event: &CloudEvent) {
+    let Ok(message) = binding::http::to_binary(event) else {
+        let content_type = event.data_content_type().unwrap_or_default();
+        let is_plain = content_type
+            .bytes()
+            .all(|byte| (0x20..0x7f).contains(&byte));
+        return assert!(is_nested(content_type) || !is_plain);
+    };
+    for (name, value) in &message.headers {
+        let is_plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        assert!(is_plain, "{name} as HTTP cannot have it");
+    }
+    let headers = message.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let again = binding::http::read(headers, message.body.clone().unwrap_or_default());
+    let mut expected = as_text(event);
+    // HTTP has no space around a value, no media type without data, and no empty data without a media type.
+    let content_type = expected.data_content_type.take();
+    expected.data_content_type = content_type
+        .map(|content_type| content_type.trim().to_owned())
+        .filter(|content_type| !content_type.is_empty() && expected.data.is_some());
+    if expected.data_content_type.is_none() {
+        expected.data = expected.data.filter(|data| !data.is_empty());
+    }
+    assert_eq!(again, Ok(expected), "through HTTP");
+}
+
+fn through_amqp(event: &CloudEvent) {
+    let Ok(message) = binding::amqp::to_binary(event) else {
+        return assert!(event.data_content_type().is_some_and(is_nested));
+    };
+    let properties = message.application_properties.iter();
+    let properties = properties.map(|(name, value)| (name.as_str(), value));
+    let content_type = message.content_type.as_deref();
+    let again = binding::amqp::read(content_type, properties, message.body.clone());
+    assert_eq!(again.as_ref(), Ok(event), "through AMQP");
+}
+
+/// Whether the media type is that of events, so that binary mode refuses it.
+fn is_nested(content_type: &str) -> bool {
+    let start = content_type.trim_start().get(..23).unwrap_or_default();
+    start.eq_ignore_ascii_case("application/cloudevents")
 }
 
 /// A header is text, whatever the attribute was.
@@ -142,6 +250,8 @@ mod tests {
             ("cloudevent_headers", cloudevent_headers),
             ("avro_schema", avro_schema),
             ("avro_data", avro_data),
+            ("cloudevent_batch", cloudevent_batch),
+            ("cloudevent_http", cloudevent_http),
         ];
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
         for (name, target) in targets {

@@ -1,5 +1,6 @@
-//! Structured mode: an event as one JSON object (CloudEvents JSON format 1.0.2).
+//! Structured mode: an event as one JSON object, several as an array (CloudEvents JSON format 1.0.2).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -7,15 +8,14 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::attribute::{self, Attribute, EnvelopeError};
 use crate::cloud_event::CloudEvent;
-use crate::reading::Reading;
+use crate::reading::{Found, Reading};
 
 /// Written with padding; read with or without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -39,74 +39,132 @@ impl CloudEvent {
     /// Liberal where the meaning is clear: unknown extensions are kept, a null or empty optional attribute counts as unset,
     /// base64 padding may be missing, the source may be any text. Without `datacontenttype`, `data` is `application/json`.
     pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
-        let members: Members<'_> =
-            serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-        let (mut reading, mut data, mut data_base64) = (Reading::default(), None, None);
-        for (name, value) in members.0 {
-            let seen = match name.as_str() {
-                "data" => data.replace(value).is_some(),
-                // Unlike `data`, where null is a value, there is no null in base64.
-                "data_base64" if value.get() == "null" => false,
-                "data_base64" => data_base64.replace(value).is_some(),
-                _ => {
-                    if let Some(attribute) = read_attribute(&name, value)? {
-                        reading.take(&name, attribute)?;
-                    }
-                    false
-                }
-            };
-            if seen {
-                return Err(EnvelopeError::Duplicate { attribute: name });
+        read(text_of(json)?)
+    }
+
+    /// Several events as one JSON array, a batch: see [`binding::BATCH_CONTENT_TYPE`](crate::binding::BATCH_CONTENT_TYPE).
+    pub fn to_json_batch<'a>(events: impl IntoIterator<Item = &'a Self>) -> Vec<u8> {
+        let mut json = vec![b'['];
+        for event in events {
+            if json.len() > 1 {
+                json.push(b',');
             }
+            json.append(&mut event.to_json());
         }
-        match (data, data_base64) {
-            (Some(_), Some(_)) => Err(EnvelopeError::DataTwice),
-            (None, None) => reading.finish(None, None),
-            (None, Some(text)) => {
-                let data = read_base64(text)?;
-                reading.finish(None, Some(data))
-            }
-            (Some(json), None) => {
-                let content_type = reading
-                    .data_content_type()
-                    .unwrap_or("application/json")
-                    .to_owned();
-                let data = read_data(&content_type, json)?;
-                reading.finish(Some(content_type), Some(data))
-            }
+        json.push(b']');
+        json
+    }
+
+    /// Reads a batch. The outer error is about the array; one event that cannot be read leaves the others as they are. An
+    /// empty batch is a batch.
+    pub fn from_json_batch(json: &[u8]) -> Result<Vec<Result<Self, EnvelopeError>>, EnvelopeError> {
+        let events: Vec<&RawValue> =
+            serde_json::from_str(text_of(json)?).map_err(|error| malformed(&error, "an array"))?;
+        Ok(events.into_iter().map(|event| read(event.get())).collect())
+    }
+}
+
+fn text_of(json: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(json).map_err(|error| EnvelopeError::Malformed {
+        detail: format!("byte {} is not UTF-8", error.valid_up_to()),
+    })
+}
+
+fn read(json: &str) -> Result<CloudEvent, EnvelopeError> {
+    let mut members = Members::default();
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let parsed = (&mut members)
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
+    match (members.refused, parsed) {
+        (Some(error), _) => return Err(error),
+        (None, Err(error)) => return Err(malformed(&error, "an object")),
+        (None, Ok(())) => {}
+    }
+    let reading = members.reading;
+    match (members.data, members.data_base64) {
+        (Some(_), Some(_)) => Err(EnvelopeError::DataTwice),
+        (None, None) => reading.finish(None, None),
+        (None, Some(text)) => {
+            let data = read_base64(text)?;
+            reading.finish(None, Some(data))
+        }
+        (Some(json), None) => {
+            let content_type = reading
+                .data_content_type()
+                .unwrap_or("application/json")
+                .to_owned();
+            let data = read_data(&content_type, json)?;
+            reading.finish(Some(content_type), Some(data))
         }
     }
 }
 
-/// The members of the object in their order, values unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// The members of the object, taken one by one as the parser comes to them. Data stays as it is written until its media type
+/// is known, which may come after it.
+#[derive(Default)]
+struct Members<'a> {
+    reading: Reading<'a>,
+    data: Option<&'a RawValue>,
+    data_base64: Option<&'a RawValue>,
+    /// Why the parser was stopped, when it was not its own error.
+    refused: Option<EnvelopeError>,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
+impl<'a> Members<'a> {
+    fn take(&mut self, name: &str, value: &'a RawValue) -> Result<(), EnvelopeError> {
+        let seen = match name {
+            "data" => self.data.replace(value).is_some(),
+            // Unlike `data`, where null is a value, there is no null in base64.
+            "data_base64" if value.get() == "null" => false,
+            "data_base64" => self.data_base64.replace(value).is_some(),
+            _ => {
+                return match read_attribute(name, value.get())? {
+                    Some(found) => self.reading.take(name, found),
+                    None => Ok(()),
+                };
             }
+        };
+        if seen {
+            return Err(EnvelopeError::duplicate(name));
+        }
+        Ok(())
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> DeserializeSeed<'de> for &mut Members<'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Members<'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Name(name), value)) = map.next_entry::<_, &'de RawValue>()? {
+            if let Err(error) = self.take(&name, value) {
+                self.refused = Some(error);
+                return Err(A::Error::custom("refused"));
             }
         }
-        deserializer.deserialize_map(Object)
+        Ok(())
     }
 }
 
 /// The parser's message for broken syntax holds no values; the one for a wrong type does, so it is replaced.
-fn malformed(error: &serde_json::Error) -> EnvelopeError {
+fn malformed(error: &serde_json::Error, expected: &str) -> EnvelopeError {
     let detail = if error.is_data() {
-        "it is not an object".to_owned()
+        format!("it is not {expected}")
     } else {
         error.to_string()
     };
@@ -114,28 +172,34 @@ fn malformed(error: &serde_json::Error) -> EnvelopeError {
 }
 
 /// None when the attribute is null, which means unset.
-fn read_attribute(name: &str, value: &RawValue) -> Result<Option<Attribute>, EnvelopeError> {
-    const RULE: &str = "is not text, a boolean or a whole number of 32 bits";
-    let invalid = || EnvelopeError::invalid(name, RULE);
-    match serde_json::from_str(value.get()).map_err(|_| invalid())? {
-        Value::Null => Ok(None),
-        Value::Bool(value) => Ok(Some(Attribute::Boolean(value))),
-        Value::String(text) => Ok(Some(Attribute::String(text))),
-        Value::Number(number) => {
-            let number = number
-                .as_i64()
-                .and_then(|number| i32::try_from(number).ok())
-                .ok_or_else(invalid)?;
-            Ok(Some(Attribute::Integer(number)))
-        }
-        Value::Array(_) | Value::Object(_) => Err(invalid()),
+fn read_attribute<'a>(name: &str, json: &'a str) -> Result<Option<Found<'a>>, EnvelopeError> {
+    let invalid =
+        || EnvelopeError::invalid(name, "is not text, a boolean or a whole number of 32 bits");
+    Ok(Some(match json {
+        "null" => return Ok(None),
+        "true" => Found::Boolean(true),
+        "false" => Found::Boolean(false),
+        text if text.starts_with('"') => Found::Text(read_text(text).ok_or_else(invalid)?),
+        // What is neither is an array, an object, or a number with more than an integer's digits.
+        number => Found::Integer(number.parse().map_err(|_| invalid())?),
+    }))
+}
+
+/// The content of a JSON string; None when an escape is of a character that Unicode does not have.
+fn read_text(json: &str) -> Option<Cow<'_, str>> {
+    match json.get(1..json.len() - 1) {
+        // The parser has gone over it: without escapes it says what it is.
+        Some(text) if !text.contains('\\') => Some(Cow::Borrowed(text)),
+        _ => serde_json::from_str(json).ok().map(Cow::Owned),
     }
 }
 
 fn read_base64(value: &RawValue) -> Result<Bytes, EnvelopeError> {
     let invalid = || EnvelopeError::invalid("data_base64", "is not text in base64 (RFC 4648)");
-    let text: String = serde_json::from_str(value.get()).map_err(|_| invalid())?;
-    BASE64.decode(text).map(Bytes::from).map_err(|_| invalid())
+    let is_text = value.get().starts_with('"');
+    let text = is_text.then(|| read_text(value.get())).flatten();
+    let data = BASE64.decode(&*text.ok_or_else(invalid)?);
+    data.map(Bytes::from).map_err(|_| invalid())
 }
 
 /// JSON data is kept as it is written; other data is the content of a JSON string.
@@ -143,9 +207,9 @@ fn read_data(content_type: &str, value: &RawValue) -> Result<Bytes, EnvelopeErro
     if attribute::is_json(content_type) || !value.get().starts_with('"') {
         return Ok(Bytes::copy_from_slice(value.get().as_bytes()));
     }
-    match serde_json::from_str::<String>(value.get()) {
-        Ok(text) => Ok(Bytes::from(text)),
-        Err(_) => Err(EnvelopeError::invalid(
+    match read_text(value.get()) {
+        Some(text) => Ok(Bytes::from(text.into_owned())),
+        None => Err(EnvelopeError::invalid(
             "data",
             "is a string with characters that Unicode does not have",
         )),

@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod json;
 mod personal;
 mod reading;
+mod trace_context;
 mod version;
 mod violation;
 

@@ -1,5 +1,6 @@
 //! Puts an event together from attributes that somebody else wrote. JSON and headers share these rules.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -8,35 +9,96 @@ use chrono::{DateTime, Utc};
 use crate::attribute::{self, Attribute, EnvelopeError};
 use crate::cloud_event::CloudEvent;
 
-/// The attributes seen so far.
-#[derive(Default)]
-pub(crate) struct Reading {
-    attributes: BTreeMap<String, Attribute>,
+/// The value of an attribute as it was found; text stays where it is until the event needs it.
+pub(crate) enum Found<'a> {
+    Boolean(bool),
+    Integer(i32),
+    Text(Cow<'a, str>),
 }
 
-impl Reading {
+impl<'a> From<&'a str> for Found<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<Found<'_>> for Attribute {
+    fn from(found: Found<'_>) -> Self {
+        match found {
+            Found::Boolean(value) => Self::Boolean(value),
+            Found::Integer(value) => Self::Integer(value),
+            Found::Text(text) => Self::String(text.into_owned()),
+        }
+    }
+}
+
+/// The attributes seen so far.
+#[derive(Default)]
+pub(crate) struct Reading<'a> {
+    spec_version: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    source: Option<Cow<'a, str>>,
+    event_type: Option<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
+    time: Option<Cow<'a, str>>,
+    data_content_type: Option<Cow<'a, str>>,
+    data_schema: Option<Cow<'a, str>>,
+    extensions: BTreeMap<String, Attribute>,
+    /// Whether one of [`TEXT_EXTENSIONS`](attribute::TEXT_EXTENSIONS) is empty.
+    has_empty_extension: bool,
+}
+
+impl<'a> Reading<'a> {
     /// Takes one attribute. The same one twice is an error unless both say the same.
-    pub(crate) fn take(&mut self, name: &str, value: Attribute) -> Result<(), EnvelopeError> {
-        if let Attribute::String(text) = &value {
+    pub(crate) fn take(&mut self, name: &str, value: Found<'a>) -> Result<(), EnvelopeError> {
+        if let Found::Text(text) = &value {
             attribute::check_text(name, text)?;
         }
-        match self.attributes.get(name) {
-            Some(known) if *known != value => Err(EnvelopeError::Duplicate {
-                attribute: name.chars().take(40).collect(),
-            }),
-            _ => {
-                self.attributes.insert(name.to_owned(), value);
-                Ok(())
+        let slot = match name {
+            "specversion" => &mut self.spec_version,
+            "id" => &mut self.id,
+            "source" => &mut self.source,
+            "type" => &mut self.event_type,
+            "subject" => &mut self.subject,
+            "time" => &mut self.time,
+            "datacontenttype" => &mut self.data_content_type,
+            "dataschema" => &mut self.data_schema,
+            _ => return self.take_extension(name, value),
+        };
+        let Found::Text(text) = value else {
+            return Err(EnvelopeError::invalid(name, "is not text"));
+        };
+        if slot.as_ref().is_some_and(|known| *known != text) {
+            return Err(EnvelopeError::duplicate(name));
+        }
+        *slot = Some(text);
+        Ok(())
+    }
+
+    fn take_extension(&mut self, name: &str, value: Found<'a>) -> Result<(), EnvelopeError> {
+        attribute::check_extension_name(name)?;
+        let mut value = Attribute::from(value);
+        if attribute::TEXT_EXTENSIONS.contains(&name) {
+            // Some producers write a number where the specification says text.
+            if value.as_str().is_none() {
+                value = Attribute::String(value.to_string());
+            }
+            self.has_empty_extension |= value.as_str() == Some("");
+        }
+        match self.extensions.get(name) {
+            Some(known) if *known != value => return Err(EnvelopeError::duplicate(name)),
+            Some(_) => {}
+            None => {
+                self.extensions.insert(name.to_owned(), value);
             }
         }
+        Ok(())
     }
 
     /// The media type of the data, where an attribute says it.
     pub(crate) fn data_content_type(&self) -> Option<&str> {
-        self.attributes
-            .get("datacontenttype")
-            .and_then(Attribute::as_str)
-            .filter(|text| !text.is_empty())
+        let said = self.data_content_type.as_deref();
+        said.filter(|text| !text.is_empty())
     }
 
     /// The event. Required attributes are required; an empty optional one counts as unset; unknown extensions are kept.
@@ -45,7 +107,7 @@ impl Reading {
         data_content_type: Option<String>,
         data: Option<Bytes>,
     ) -> Result<CloudEvent, EnvelopeError> {
-        let version = self.text("specversion")?.ok_or(EnvelopeError::Missing {
+        let version = self.spec_version.ok_or(EnvelopeError::Missing {
             attribute: "specversion",
         })?;
         if version != "1.0" {
@@ -54,75 +116,48 @@ impl Reading {
                 "is not \"1.0\", the only version read here",
             ));
         }
-        let id = self.required("id")?;
-        let source = self.required("source")?;
-        let event_type = self.required("type")?;
-        let subject = self.optional("subject")?;
+        let id = required("id", self.id)?;
+        let source = required("source", self.source)?;
+        let event_type = required("type", self.event_type)?;
         let time = self
-            .optional("time")?
+            .time
+            .filter(|text| !text.is_empty())
             .map(|text| read_time(&text))
             .transpose()?;
-        let data_schema = self.optional("dataschema")?;
-        let said = self.optional("datacontenttype")?;
+        if self.has_empty_extension {
+            // Of these, too, an empty one is none.
+            self.extensions.retain(|name, value| {
+                value.as_str() != Some("") || !attribute::TEXT_EXTENSIONS.contains(&name.as_str())
+            });
+        }
         Ok(CloudEvent {
             id,
             source,
             event_type,
-            subject,
+            subject: optional(self.subject),
             time,
-            data_content_type: data_content_type.or(said),
-            data_schema,
-            extensions: self.extensions()?,
+            data_content_type: data_content_type.or_else(|| optional(self.data_content_type)),
+            data_schema: optional(self.data_schema),
+            extensions: self.extensions,
             data,
         })
     }
+}
 
-    fn extensions(self) -> Result<BTreeMap<String, Attribute>, EnvelopeError> {
-        let mut extensions = BTreeMap::new();
-        for (name, value) in self.attributes {
-            attribute::check_extension_name(&name)?;
-            if attribute::TEXT_EXTENSIONS.contains(&name.as_str()) {
-                // Some producers write a number where the specification says text, or leave the text empty.
-                let text = value.to_string();
-                if !text.is_empty() {
-                    extensions.insert(name, Attribute::String(text));
-                }
-            } else {
-                extensions.insert(name, value);
-            }
-        }
-        Ok(extensions)
+fn required(attribute: &'static str, found: Option<Cow<'_, str>>) -> Result<String, EnvelopeError> {
+    let text = found.ok_or(EnvelopeError::Missing { attribute })?;
+    if text.is_empty() {
+        return Err(EnvelopeError::invalid(attribute, "is empty"));
     }
+    Ok(text.into_owned())
+}
 
-    fn required(&mut self, attribute: &'static str) -> Result<String, EnvelopeError> {
-        let text = self
-            .text(attribute)?
-            .ok_or(EnvelopeError::Missing { attribute })?;
-        if text.is_empty() {
-            return Err(EnvelopeError::invalid(attribute, "is empty"));
-        }
-        Ok(text)
-    }
-
-    fn optional(&mut self, attribute: &'static str) -> Result<Option<String>, EnvelopeError> {
-        Ok(self.text(attribute)?.filter(|text| !text.is_empty()))
-    }
-
-    fn text(&mut self, attribute: &'static str) -> Result<Option<String>, EnvelopeError> {
-        match self.attributes.remove(attribute) {
-            None => Ok(None),
-            Some(Attribute::String(text)) => Ok(Some(text)),
-            Some(Attribute::Boolean(_) | Attribute::Integer(_)) => {
-                Err(EnvelopeError::invalid(attribute, "is not text"))
-            }
-        }
-    }
+fn optional(found: Option<Cow<'_, str>>) -> Option<String> {
+    found.filter(|text| !text.is_empty()).map(Cow::into_owned)
 }
 
 fn read_time(text: &str) -> Result<DateTime<Utc>, EnvelopeError> {
-    let time = DateTime::parse_from_rfc3339(text)
-        .map_err(|_| EnvelopeError::invalid("time", "is not a timestamp (RFC 3339)"))?
-        .to_utc();
-    attribute::check_time("time", time)?;
-    Ok(time)
+    attribute::read_timestamp(text).ok_or_else(|| {
+        EnvelopeError::invalid("time", "is not a timestamp of four-digit years (RFC 3339)")
+    })
 }

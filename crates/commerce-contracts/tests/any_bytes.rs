@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use commerce_contracts::binding::{from_headers, to_headers};
+use commerce_contracts::binding::{amqp, from_headers, http, kafka, to_headers};
 use commerce_contracts::{Attribute, CloudEvent};
 use proptest::prelude::*;
 
@@ -130,10 +130,91 @@ fn nearly_events() -> impl Strategy<Value = String> {
     })
 }
 
+/// Bindings with headers of text do not say which text was a number.
+fn as_text(event: CloudEvent) -> CloudEvent {
+    let names: Vec<String> = event
+        .extensions()
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    names.into_iter().fold(event, |event, name| {
+        let text = event.extension(&name).map(ToString::to_string);
+        event
+            .with_extension(&name, text.unwrap_or_default())
+            .unwrap()
+    })
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
         let _ = CloudEvent::from_json(&bytes);
+        let _ = CloudEvent::from_json_batch(&bytes);
+    }
+
+    #[test]
+    fn any_message_of_http_is_read_or_refused(
+        headers in prop::collection::vec(("(ce|Ce|CE)-(specversion|id|source|type|time|x)|content-type", any::<Vec<u8>>()), 0..8),
+        body: Vec<u8>,
+    ) {
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let _ = http::read_all(headers, body);
+    }
+
+    #[test]
+    fn any_record_of_kafka_is_read_or_refused(
+        headers in prop::collection::vec(("ce_(specversion|id|source|type|time|x)|content-type", any::<Option<Vec<u8>>>()), 0..8),
+        value: Option<Vec<u8>>,
+    ) {
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        let _ = kafka::read(headers, value.map(Bytes::from));
+    }
+
+    #[test]
+    fn any_value_of_amqp_is_read_or_refused(long: i64, timestamp: i64, bytes: Vec<u8>, text: String) {
+        let required = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t")];
+        let values = [
+            amqp::Value::Long(long),
+            amqp::Value::Timestamp(timestamp),
+            amqp::Value::Binary(bytes.into()),
+            amqp::Value::String(text),
+        ];
+        for (value, name) in values.iter().flat_map(|value| [(value, "x"), (value, "time"), (value, "subject")]) {
+            let name = format!("cloudEvents:{name}");
+            let required = required.map(|(name, value)| (format!("cloudEvents:{name}"), amqp::Value::String(value.to_owned())));
+            let properties = required.iter().map(|(name, value)| (name.as_str(), value));
+            let _ = amqp::read(None, properties.chain([(name.as_str(), value)]), None);
+        }
+    }
+
+    #[test]
+    fn events_survive_a_batch(events in prop::collection::vec(events(), 0..3)) {
+        let read = CloudEvent::from_json_batch(&CloudEvent::to_json_batch(&events)).unwrap();
+        prop_assert_eq!(read.into_iter().collect::<Result<Vec<_>, _>>(), Ok(events));
+    }
+
+    #[test]
+    fn events_survive_http(event in events()) {
+        let message = http::to_binary(&event).unwrap();
+        let headers = message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let read = http::read(headers, message.body.clone().unwrap_or_default());
+        prop_assert_eq!(read, Ok(as_text(event)));
+    }
+
+    #[test]
+    fn events_survive_kafka(event in events()) {
+        let record = kafka::to_binary(&event).unwrap();
+        prop_assert_eq!(record.key.as_deref(), event.key().map(str::as_bytes));
+        let headers = record.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_bytes())));
+        let read = kafka::read(headers, record.value.clone());
+        prop_assert_eq!(read, Ok(as_text(event)));
+    }
+
+    #[test]
+    fn events_survive_amqp(event in events()) {
+        let message = amqp::to_binary(&event).unwrap();
+        let properties = message.application_properties.iter().map(|(name, value)| (name.as_str(), value));
+        let read = amqp::read(message.content_type.as_deref(), properties, message.body.clone());
+        prop_assert_eq!(read, Ok(event));
     }
 
     #[test]
@@ -164,12 +245,6 @@ proptest! {
         let headers = to_headers(&event, "ce_");
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let read = from_headers(&["ce_"], headers, event.data_content_type(), event.data().cloned()).unwrap();
-        // A header is text, whatever the attribute was.
-        let names: Vec<String> = event.extensions().map(|(name, _)| name.to_owned()).collect();
-        let as_text = names.into_iter().try_fold(event, |event, name| {
-            let text = event.extension(&name).map(ToString::to_string).unwrap_or_default();
-            event.with_extension(&name, text)
-        });
-        prop_assert_eq!(Ok(read), as_text);
+        prop_assert_eq!(read, as_text(event));
     }
 }
