@@ -49,15 +49,15 @@ impl<'a> JsonWalk<'a> {
             } else {
                 format!("{path}.{name}")
             };
-            self.field(path, property, required);
+            self.field(&path, property, required);
         }
     }
 
-    fn field(&mut self, path: String, schema: &'a Value, required: bool) {
+    fn field(&mut self, path: &str, schema: &'a Value, required: bool) {
         let before = self.inside.len();
         let target = self.follow(schema);
         self.fields.push(Field {
-            path: path.clone(),
+            path: path.to_owned(),
             kind: kind(target, self.root),
             required: required && !nullable(target),
             personal: personal(schema) || personal(target),
@@ -73,7 +73,7 @@ impl<'a> JsonWalk<'a> {
             .last()
             .is_some_and(|last| self.inside[..self.inside.len() - 1].contains(last));
         if !circle && self.inside.len() < DEEPEST {
-            self.object(&path, target);
+            self.object(path, target);
             if let Some(items) = target.get("items") {
                 let items = self.follow(items);
                 self.object(&format!("{path}[]"), items);
