@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_seed_of_the_fuzz_targets_holds() {
-        let targets: [(&str, Target); 4] = [
+        let targets: [(&str, Target); 6] = [
             ("cloudevent_json", cloudevent_json),
             ("cloudevent_headers", cloudevent_headers),
             ("avro_schema", avro_schema),
