@@ -1,7 +1,8 @@
-//! The compatibility checker: every rule in both directions, under both policies and in all modes.
+//! The compatibility checker: every rule in both directions, under both policies and in all modes, and what it makes of hostile schemas.
 #![cfg(feature = "compatibility")]
 
 mod findings;
+mod hostile;
 mod modes;
 mod tables;
 mod undecided;

@@ -4,105 +4,130 @@ use serde_json::Value;
 
 use super::schema::{Id, Primitive, Schema, Shape};
 
-/// Why not, or nothing.
-pub(super) fn problem(schema: &Schema, id: Id, value: &Value) -> Option<String> {
-    fits(schema, id, value, &mut Vec::new()).err()
+/// Values looked at for the defaults of one schema. Defaults that fill records that fill records double with every level.
+const MOST_VALUES: u32 = 20_000;
+
+pub(super) struct Defaults<'a> {
+    schema: &'a Schema,
+    /// The records whose missing fields are being filled from defaults: one inside itself would never end.
+    filling: Vec<Id>,
+    left: u32,
 }
 
-/// `filling` are the records whose missing fields are being filled from defaults: one inside itself would never end.
-fn fits(schema: &Schema, id: Id, value: &Value, filling: &mut Vec<Id>) -> Result<(), String> {
-    let node = &schema[id];
-    let refuse = || {
-        Err(format!(
-            "{} is not a {}",
-            shortened(value),
-            node.shape.kind()
-        ))
-    };
-    match &node.shape {
-        Shape::Primitive(primitive) => {
-            let fits = match primitive {
-                Primitive::Null => value.is_null(),
-                Primitive::Boolean => value.is_boolean(),
-                Primitive::Int => value
-                    .as_i64()
-                    .is_some_and(|number| i32::try_from(number).is_ok()),
-                Primitive::Long => value.as_i64().is_some(),
-                Primitive::Float | Primitive::Double => value.is_number(),
-                Primitive::String => value.is_string(),
-                // One byte for each character.
-                Primitive::Bytes => value
-                    .as_str()
-                    .is_some_and(|text| text.chars().all(|character| u32::from(character) < 256)),
-            };
-            if fits { Ok(()) } else { refuse() }
+impl<'a> Defaults<'a> {
+    pub(super) fn of(schema: &'a Schema) -> Self {
+        Self {
+            schema,
+            filling: Vec::new(),
+            left: MOST_VALUES,
         }
-        Shape::Fixed { size, .. } => {
-            let fits = value.as_str().is_some_and(|text| {
-                text.chars().all(|character| u32::from(character) < 256)
-                    && text.chars().count() as u64 == *size
-            });
-            if fits { Ok(()) } else { refuse() }
-        }
-        Shape::Enum { symbols, .. } => {
-            if value
-                .as_str()
-                .is_some_and(|text| symbols.iter().any(|symbol| symbol == text))
-            {
-                Ok(())
-            } else {
-                refuse()
+    }
+
+    /// Why the default does not fit, or nothing.
+    pub(super) fn problem(&mut self, id: Id, value: &Value) -> Option<String> {
+        self.filling.clear();
+        self.fits(id, value).err()
+    }
+
+    fn fits(&mut self, id: Id, value: &Value) -> Result<(), String> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            "all defaults of the schema, filled from each other, are too many to be judged"
+                .to_owned()
+        })?;
+        let schema = self.schema;
+        let node = &schema[id];
+        let refuse = || {
+            Err(format!(
+                "{} is not a {}",
+                shortened(value),
+                node.shape.kind()
+            ))
+        };
+        match &node.shape {
+            Shape::Primitive(primitive) => {
+                let fits = match primitive {
+                    Primitive::Null => value.is_null(),
+                    Primitive::Boolean => value.is_boolean(),
+                    Primitive::Int => value
+                        .as_i64()
+                        .is_some_and(|number| i32::try_from(number).is_ok()),
+                    Primitive::Long => value.as_i64().is_some(),
+                    Primitive::Float | Primitive::Double => value.is_number(),
+                    Primitive::String => value.is_string(),
+                    // One byte for each character.
+                    Primitive::Bytes => value.as_str().is_some_and(|text| {
+                        text.chars().all(|character| u32::from(character) < 256)
+                    }),
+                };
+                if fits { Ok(()) } else { refuse() }
             }
-        }
-        Shape::Array(items) => match value {
-            Value::Array(values) => values
-                .iter()
-                .try_for_each(|value| fits(schema, *items, value, filling)),
-            _ => refuse(),
-        },
-        Shape::Map(values) => match value {
-            Value::Object(members) => members
-                .values()
-                .try_for_each(|value| fits(schema, *values, value, filling)),
-            _ => refuse(),
-        },
-        // Since 1.12 the default may be of any branch.
-        Shape::Union(branches) => {
-            let mut reason = None;
-            for branch in branches {
-                match fits(schema, *branch, value, filling) {
-                    Ok(()) => return Ok(()),
-                    Err(why) => reason = reason.or(Some(why)),
+            Shape::Fixed { size, .. } => {
+                let fits = value.as_str().is_some_and(|text| {
+                    text.chars().all(|character| u32::from(character) < 256)
+                        && text.chars().count() as u64 == *size
+                });
+                if fits { Ok(()) } else { refuse() }
+            }
+            Shape::Enum { symbols, .. } => {
+                if value
+                    .as_str()
+                    .is_some_and(|text| symbols.iter().any(|symbol| symbol == text))
+                {
+                    Ok(())
+                } else {
+                    refuse()
                 }
             }
-            Err(reason.unwrap_or_default())
-        }
-        Shape::Record { fields, .. } => {
-            let Value::Object(members) = value else {
-                return refuse();
-            };
-            for field in fields {
-                if let Some(member) = members.get(&field.name) {
-                    fits(schema, field.schema, member, filling)?;
-                } else if let Some(default) = &field.default {
-                    if filling.contains(&id) {
+            Shape::Array(items) => match value {
+                Value::Array(values) => {
+                    values.iter().try_for_each(|value| self.fits(*items, value))
+                }
+                _ => refuse(),
+            },
+            Shape::Map(values) => match value {
+                Value::Object(members) => members
+                    .values()
+                    .try_for_each(|value| self.fits(*values, value)),
+                _ => refuse(),
+            },
+            // Since 1.12 the default may be of any branch.
+            Shape::Union(branches) => {
+                let mut reason = None;
+                for branch in branches {
+                    match self.fits(*branch, value) {
+                        Ok(()) => return Ok(()),
+                        Err(why) => reason = reason.or(Some(why)),
+                    }
+                }
+                Err(reason.unwrap_or_default())
+            }
+            Shape::Record { fields, .. } => {
+                let Value::Object(members) = value else {
+                    return refuse();
+                };
+                for field in fields {
+                    if let Some(member) = members.get(&field.name) {
+                        self.fits(field.schema, member)?;
+                    } else if let Some(default) = &field.default {
+                        if self.filling.contains(&id) {
+                            return Err(format!(
+                                "filling the field {:?} from its default would never end",
+                                field.name
+                            ));
+                        }
+                        self.filling.push(id);
+                        let filled = self.fits(field.schema, default);
+                        self.filling.pop();
+                        filled?;
+                    } else {
                         return Err(format!(
-                            "filling the field {:?} from its default would never end",
+                            "the field {:?} is missing and has no default",
                             field.name
                         ));
                     }
-                    filling.push(id);
-                    let filled = fits(schema, field.schema, default, filling);
-                    filling.pop();
-                    filled?;
-                } else {
-                    return Err(format!(
-                        "the field {:?} is missing and has no default",
-                        field.name
-                    ));
                 }
+                Ok(())
             }
-            Ok(())
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Schema resolution, as the specification (1.12) has it, over schemas instead of data.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::default;
+use super::default::Defaults;
 use super::schema::{Field, Id, Logical, Name, Node, Primitive, Schema, Shape};
 use crate::compatibility::Rule;
 use crate::compatibility::report::{Difference, Verdict};
@@ -18,6 +18,59 @@ pub(super) struct Resolver<'a> {
     seen: HashSet<(Id, Id)>,
     depth: usize,
     differences: Vec<Difference>,
+    /// What is among the differences already.
+    reported: HashSet<(Rule, String, String, String)>,
+}
+
+/// The fields of a record of the writer and of the reader, by the names that join them.
+struct Fields<'a> {
+    written: HashMap<&'a str, &'a Field>,
+    /// The reader's fields that a field of the writer with this name feeds.
+    read: HashMap<&'a str, Vec<&'a Field>>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(written: &'a [Field], read: &'a [Field]) -> Self {
+        let mut by_name: HashMap<&str, Vec<&Field>> = HashMap::new();
+        for field in read {
+            for name in names_of(field) {
+                by_name.entry(name).or_default().push(field);
+            }
+        }
+        Self {
+            written: written
+                .iter()
+                .map(|field| (field.name.as_str(), field))
+                .collect(),
+            read: by_name,
+        }
+    }
+
+    /// The fields of the writer that the reader's is read from: one, if all is well.
+    fn sources(&self, field: &'a Field) -> Vec<&'a Field> {
+        names_of(field)
+            .into_iter()
+            .filter_map(|name| self.written.get(name).copied())
+            .collect()
+    }
+
+    /// The fields of the reader that are read from the writer's: one, if all is well.
+    fn rivals(&self, source: &Field) -> &[&'a Field] {
+        self.read
+            .get(source.name.as_str())
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The names that a field of the reader answers to, each once.
+fn names_of(field: &Field) -> Vec<&str> {
+    let mut names = vec![field.name.as_str()];
+    for alias in &field.aliases {
+        if !names.contains(&alias.as_str()) {
+            names.push(alias);
+        }
+    }
+    names
 }
 
 impl<'a> Resolver<'a> {
@@ -28,6 +81,7 @@ impl<'a> Resolver<'a> {
             seen: HashSet::new(),
             depth: 0,
             differences: Vec::new(),
+            reported: HashSet::new(),
         }
     }
 
@@ -48,13 +102,8 @@ impl<'a> Resolver<'a> {
         reader: String,
         message: String,
     ) {
-        let known = self.differences.iter().any(|one| {
-            one.rule == rule
-                && one.writer == writer
-                && one.reader == reader
-                && one.message == message
-        });
-        if !known {
+        let place = (rule, writer.clone(), reader.clone(), message.clone());
+        if self.reported.insert(place) {
             self.differences.push(Difference {
                 rule,
                 verdict,
@@ -67,6 +116,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_defaults(&mut self, schema: &Schema, is_writer: bool) {
+        let mut defaults = Defaults::of(schema);
         for id in schema.ids() {
             let Shape::Record { fields, .. } = &schema[id].shape else {
                 continue;
@@ -75,7 +125,7 @@ impl<'a> Resolver<'a> {
                 let Some(problem) = field
                     .default
                     .as_ref()
-                    .and_then(|value| default::problem(schema, field.schema, value))
+                    .and_then(|value| defaults.problem(field.schema, value))
                 else {
                     continue;
                 };
@@ -229,8 +279,9 @@ impl<'a> Resolver<'a> {
                 Shape::Record { fields: read, .. },
             ) => {
                 self.resolve_names(writer, reader);
+                let fields = Fields::of(written, read);
                 for field in read {
-                    self.resolve_field(writer, reader, field, written, read);
+                    self.resolve_field(writer, reader, field, &fields);
                 }
             }
             _ => self.refuse_types(writer, reader),
@@ -261,9 +312,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve_symbols(&mut self, writer: Id, reader: Id, written: &[String], known: &[String]) {
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let missing: Vec<&str> = written
             .iter()
-            .filter(|symbol| !known.contains(symbol))
+            .filter(|symbol| !known.contains(symbol.as_str()))
             .map(String::as_str)
             .collect();
         if !missing.is_empty() {
@@ -330,14 +382,7 @@ impl<'a> Resolver<'a> {
         self.refuse(Rule::NameMismatch, writer, reader, "/name", message);
     }
 
-    fn resolve_field(
-        &mut self,
-        writer: Id,
-        reader: Id,
-        field: &Field,
-        written: &[Field],
-        read: &[Field],
-    ) {
+    fn resolve_field(&mut self, writer: Id, reader: Id, field: &'a Field, fields: &Fields<'a>) {
         let names = |fields: &[&Field]| {
             let names: Vec<String> = fields
                 .iter()
@@ -345,10 +390,7 @@ impl<'a> Resolver<'a> {
                 .collect();
             names.join(" and ")
         };
-        let sources: Vec<&Field> = written
-            .iter()
-            .filter(|source| feeds(source, field))
-            .collect();
+        let sources = fields.sources(field);
         let source = match sources[..] {
             [source] => source,
             [] => {
@@ -385,12 +427,12 @@ impl<'a> Resolver<'a> {
                 return;
             }
         };
-        let rivals: Vec<&Field> = read.iter().filter(|rival| feeds(source, rival)).collect();
+        let rivals = fields.rivals(source);
         if rivals.len() > 1 {
             let message = format!(
                 "The writer's field {:?} matches the reader's {}, through aliases, and readers differ in which they take: leave one.",
                 source.name,
-                names(&rivals)
+                names(rivals)
             );
             let at_reader = self.reader[reader].pointer.clone();
             self.report(
@@ -476,11 +518,6 @@ fn promotes(writer: Primitive, reader: Primitive) -> bool {
                 | (String, Bytes)
                 | (Bytes, String)
         )
-}
-
-/// Whether the writer's field is what the reader's field is read from.
-fn feeds(writer: &Field, reader: &Field) -> bool {
-    writer.name == reader.name || reader.aliases.contains(&writer.name)
 }
 
 fn name_of(node: &Node) -> Option<(&Name, &[Name])> {

@@ -1,11 +1,11 @@
 //! An Avro schema as the checker sees it: names resolved, logical types known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 /// Deeper nesting than this is not judged.
-const MOST_DEPTH: usize = 128;
+const MOST_DEPTH: usize = 100;
 
 pub(super) type Id = usize;
 
@@ -272,7 +272,7 @@ impl Parser {
         depth: usize,
     ) -> Parsed<Id> {
         let mut ids = Vec::with_capacity(branches.len());
-        let mut kinds: Vec<String> = Vec::with_capacity(branches.len());
+        let mut kinds: HashSet<String> = HashSet::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
             let at = format!("{pointer}/{index}");
             let id = self.schema(branch, &at, enclosing, depth + 1)?;
@@ -283,10 +283,9 @@ impl Parser {
                 | Shape::Fixed { name, .. } => name.full(),
                 other => other.kind().to_owned(),
             };
-            if kinds.contains(&kind) {
+            if let Some(kind) = kinds.replace(kind) {
                 return invalid(&at, format!("a union may hold {kind:?} only once"));
             }
-            kinds.push(kind);
             ids.push(id);
         }
         if ids.is_empty() {
@@ -432,8 +431,9 @@ impl Parser {
             return invalid(pointer, "an enum needs a list of symbols");
         }
         let symbols = strings(schema, "symbols", pointer)?;
+        let mut known: HashSet<&str> = HashSet::with_capacity(symbols.len());
         for (index, symbol) in symbols.iter().enumerate() {
-            if !is_name(symbol) || symbols[..index].contains(symbol) {
+            if !is_name(symbol) || !known.insert(symbol) {
                 return invalid(
                     &format!("{pointer}/symbols/{index}"),
                     format!("{symbol:?} is not a name, or is there twice"),

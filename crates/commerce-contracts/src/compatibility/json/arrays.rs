@@ -1,6 +1,7 @@
 //! Goals about arrays.
 
-use super::checker::{Checker, Found, Step};
+use super::checker::Checker;
+use super::finding::{Found, Step};
 use super::place::{Case, Place, insert};
 use super::schema::{Contains, Id, Node, Schemas, step};
 use crate::compatibility::Rule;

@@ -14,39 +14,27 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::evaluate::Evaluator;
+use super::finding::{Found, Step, deduplicate};
 use super::place::{Case, Place, insert};
-use super::schema::{Id, Node, Schemas, Side, step};
+use super::schema::{Id, Node, Schemas, step};
 use super::types::Types;
 use crate::compatibility::Rule;
-use crate::compatibility::report::{Difference, Verdict};
+use crate::compatibility::report::Verdict;
 
-/// Steps of one check.
-const MOST_STEPS: u64 = 200_000;
+/// Steps of one check, each about a microsecond.
+const MOST_STEPS: u64 = 50_000;
 
 /// Visits of schemas when instances are evaluated, over one check.
-const MOST_EVALUATIONS: u64 = 2_000_000;
+const MOST_EVALUATIONS: u64 = 200_000;
+
+/// Questions and goals inside each other: each takes some kilobytes of stack.
+const MOST_DEPTH: usize = 160;
 
 /// Levels of instances inside instances.
 const MOST_DESCENT: usize = 64;
 
-/// One way into an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Property(String),
-    Item(usize),
-}
-
-/// A finding, with what is needed to look for a counterexample.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) difference: Difference,
-    pub(super) place: Place,
-    pub(super) goal: Id,
-    pub(super) steps: Vec<Step>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Question {
+pub(super) enum Question {
     Included(Place, Id),
     Empty(Place),
 }
@@ -62,9 +50,10 @@ pub(super) struct Checker<'a> {
     /// The outermost question that the current proof takes as proven.
     leaned_on: usize,
     pub(super) descent: usize,
+    depth: usize,
     pub(super) steps: Vec<Step>,
     in_place: Vec<Id>,
-    fuel: u64,
+    fuel: Cell<u64>,
     evaluations: Cell<u64>,
     /// Nobody will read the findings: their texts are not written.
     pub(super) trying: u32,
@@ -79,9 +68,10 @@ impl<'a> Checker<'a> {
             asking: Vec::new(),
             leaned_on: usize::MAX,
             descent: 0,
+            depth: 0,
             steps: Vec::new(),
             in_place: Vec::new(),
-            fuel: MOST_STEPS,
+            fuel: Cell::new(MOST_STEPS),
             evaluations: Cell::new(MOST_EVALUATIONS),
             trying: 0,
         }
@@ -93,16 +83,26 @@ impl<'a> Checker<'a> {
 
     /// Gives the search for counterexamples its own allowance.
     pub(super) fn refuel(&mut self, steps: u64, evaluations: u64) {
-        self.fuel = steps;
+        self.fuel.set(steps);
         self.evaluations.set(evaluations);
+    }
+
+    /// Takes from what the check may spend: what grows with the schemas costs more.
+    pub(super) fn spend(&self, steps: usize) {
+        self.fuel.set(self.fuel.get().saturating_sub(steps as u64));
+    }
+
+    /// The steps and evaluations that are left.
+    pub(super) fn left(&self) -> (u64, u64) {
+        (self.fuel.get(), self.evaluations.get())
     }
 
     /// Whether there is nothing left to spend: answers are then "not proven".
     pub(super) fn is_exhausted(&self) -> bool {
-        self.fuel == 0 || self.evaluations.get() == 0
+        self.fuel.get() == 0 || self.evaluations.get() == 0
     }
 
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         question: Question,
         answer: impl FnOnce(&mut Self) -> Vec<Found>,
@@ -120,18 +120,17 @@ impl<'a> Checker<'a> {
             }
             return Rc::new(vec![unproven(self)]);
         }
-        self.fuel = self.fuel.saturating_sub(1);
-        if self.is_exhausted()
-            || self.descent > MOST_DESCENT
-            || self.asking.len() > 2 * MOST_DESCENT
-        {
+        self.spend(1);
+        if self.is_exhausted() || self.descent > MOST_DESCENT || self.depth > MOST_DEPTH {
             return Rc::new(vec![unproven(self)]);
         }
         let index = self.asking.len();
         self.asking.push((question.clone(), self.descent));
         let outer = std::mem::replace(&mut self.leaned_on, usize::MAX);
         let in_place = std::mem::take(&mut self.in_place);
+        self.depth += 1;
         let found = Rc::new(answer(self));
+        self.depth -= 1;
         self.in_place = in_place;
         self.asking.pop();
         // A proof that leans on a question still open holds only if that one is answered well.
@@ -174,28 +173,12 @@ impl<'a> Checker<'a> {
         found
     }
 
-    fn too_complex(&self, place: &Place, goal: Id) -> Found {
-        Found {
-            difference: Difference {
-                rule: Rule::TooComplex,
-                verdict: Verdict::Unknown,
-                writer: self.writer_pointer(&place.known, |_| true, None),
-                reader: self.schemas[goal].pointer.clone(),
-                message: "The schemas are too large or too entangled to be judged here: simplify them, or keep the old schema.".into(),
-                counterexample: None,
-            },
-            place: place.clone(),
-            goal,
-            steps: self.steps.clone(),
-        }
-    }
-
     /// The schema that says "a string".
     pub(super) fn strings(&self) -> Id {
         self.type_schema(Types::STRING).unwrap_or_default()
     }
 
-    fn type_schema(&self, types: Types) -> Option<Id> {
+    pub(super) fn type_schema(&self, types: Types) -> Option<Id> {
         self.of_type
             .iter()
             .find(|(of, _)| *of == types)
@@ -282,7 +265,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The case, for one type or some.
-    fn restricted(&self, case: &Case, types: Types) -> Case {
+    pub(super) fn restricted(&self, case: &Case, types: Types) -> Case {
         let mut restricted = case.clone();
         restricted.types = types;
         if let Some(values) = &mut restricted.values {
@@ -294,15 +277,8 @@ impl<'a> Checker<'a> {
         restricted
     }
 
-    fn types_empty(&mut self, case: &Case) -> bool {
-        case.types.iter().all(|one| {
-            let of_type = self.restricted(case, one);
-            self.case_empty(&of_type)
-        })
-    }
-
     /// The types that the goal, with all that it always applies, accepts.
-    fn accepted_types(&self, goal: Id) -> Types {
+    pub(super) fn accepted_types(&self, goal: Id) -> Types {
         let mut reached = Vec::new();
         let mut rest = vec![goal];
         let mut types = Types::ALL;
@@ -356,21 +332,20 @@ impl<'a> Checker<'a> {
         if case.place.known.binary_search(&goal).is_ok() || self.accepts_everything(goal) {
             return;
         }
-        self.fuel = self.fuel.saturating_sub(1);
-        if self.in_place.contains(&goal)
-            || self.is_exhausted()
-            || self.in_place.len() > MOST_DESCENT
-        {
+        self.spend(1);
+        if self.in_place.contains(&goal) || self.is_exhausted() || self.depth > MOST_DEPTH {
             found.push(self.too_complex(&case.place, goal));
             return;
         }
         self.in_place.push(goal);
+        self.depth += 1;
         let schemas = self.schemas;
         let node = &schemas[goal];
         match &case.values {
             Some(values) => self.prove_values(case, values, goal, found),
             None => self.prove_keywords(case, node, goal, found),
         }
+        self.depth -= 1;
         self.in_place.pop();
     }
 
@@ -391,11 +366,11 @@ impl<'a> Checker<'a> {
         remaining.values = Some(open);
         let node = &self.schemas[goal];
         if let Some(values) = &node.values {
-            let listed = remaining.values.iter().flatten().filter(|value| {
-                !values
-                    .iter()
-                    .any(|accepted| super::evaluate::equal(accepted, value))
-            });
+            let listed = remaining
+                .values
+                .iter()
+                .flatten()
+                .filter(|value| !values.contains(value));
             let listed: Vec<String> = listed.map(Value::to_string).collect();
             if !listed.is_empty() {
                 let pointer = node.pointer.clone();
@@ -504,373 +479,4 @@ impl<'a> Checker<'a> {
         self.prove_combinations(case, node, goal, found);
         self.prove_opaque(case, node, goal, found);
     }
-
-    fn prove_combinations(&mut self, case: &Case, node: &Node, goal: Id, found: &mut Vec<Found>) {
-        for id in node.always_applied() {
-            self.prove(case, id, found);
-        }
-        if let Some(branches) = &node.any_of {
-            self.prove_any_of(case, goal, branches, found);
-        }
-        if let Some(branches) = &node.one_of {
-            self.prove_one_of(case, goal, branches, found);
-        }
-        if let Some(id) = node.not
-            && !self.disjoint(case, id)
-        {
-            let message = "The writer may write what the reader's `not` refuses, as far as can be decided: keep the old `not`, or publish a new version.".to_owned();
-            found.push(self.note(
-                case,
-                goal,
-                Rule::NotTypeExtended,
-                Verdict::Unknown,
-                step(&node.pointer, "not"),
-                |node| node.not.is_some(),
-                "not",
-                message,
-            ));
-        }
-        if let Some(condition) = &node.condition {
-            if self.try_prove(case, condition.test) {
-                if let Some(then) = condition.then {
-                    self.prove(case, then, found);
-                }
-            } else if self.disjoint(case, condition.test) {
-                if let Some(otherwise) = condition.otherwise {
-                    self.prove(case, otherwise, found);
-                }
-            } else {
-                if let Some(then) = condition.then {
-                    found.extend(
-                        self.included(&case.place.with(condition.test), then)
-                            .iter()
-                            .cloned(),
-                    );
-                }
-                if let Some(otherwise) = condition.otherwise {
-                    found.extend(
-                        self.included(&case.place.without(condition.test), otherwise)
-                            .iter()
-                            .cloned(),
-                    );
-                }
-            }
-        }
-    }
-
-    fn prove_any_of(&mut self, case: &Case, goal: Id, branches: &[Id], found: &mut Vec<Found>) {
-        if branches.iter().any(|branch| self.try_prove(case, *branch)) {
-            return;
-        }
-        self.explain_branches(case, goal, "anyOf", branches, found);
-    }
-
-    fn prove_one_of(&mut self, case: &Case, goal: Id, branches: &[Id], found: &mut Vec<Found>) {
-        let mut chosen = None;
-        for branch in branches {
-            if self.try_prove(case, *branch) {
-                chosen = Some(*branch);
-                break;
-            }
-        }
-        let Some(chosen) = chosen else {
-            return self.explain_branches(case, goal, "oneOf", branches, found);
-        };
-        for (index, branch) in branches.iter().enumerate() {
-            if *branch == chosen || self.disjoint(case, *branch) {
-                continue;
-            }
-            let pointer = step(
-                &step(&self.schemas[goal].pointer, "oneOf"),
-                &index.to_string(),
-            );
-            let message = "What the writer writes may match two branches of the reader's `oneOf`, which refuses it then: make the branches exclusive, or use `anyOf`.".to_owned();
-            found.push(self.note(
-                case,
-                goal,
-                Rule::OneOfOverlaps,
-                Verdict::Unknown,
-                pointer,
-                |node| node.one_of.is_some(),
-                "oneOf",
-                message,
-            ));
-        }
-    }
-
-    /// No branch takes the whole case. When only one can be meant, what is in its way says the most.
-    fn explain_branches(
-        &mut self,
-        case: &Case,
-        goal: Id,
-        keyword: &str,
-        branches: &[Id],
-        found: &mut Vec<Found>,
-    ) {
-        let mut meant = Vec::new();
-        if self.trying == 0 {
-            // Which branch is meant shows in what is written, not in what is left out.
-            let mut open = case.clone();
-            open.place.declaring = None;
-            for branch in branches {
-                if self.accepted_types(*branch).overlaps(case.types)
-                    && !self.disjoint(&open, *branch)
-                {
-                    meant.push(*branch);
-                }
-            }
-        }
-        if let [only] = meant[..] {
-            return self.prove(case, only, found);
-        }
-        let types = branches.iter().fold(Types::NONE, |all, branch| {
-            all.or(self.accepted_types(*branch))
-        });
-        let verdict = if types.overlaps(case.types) {
-            Verdict::Unknown
-        } else {
-            Verdict::Incompatible
-        };
-        let pointer = step(&self.schemas[goal].pointer, keyword);
-        let message = format!(
-            "No branch of the reader's `{keyword}` is known to accept every {} that the writer may write: add a branch, or publish a new version.",
-            case.types.names()
-        );
-        found.push(self.note(
-            case,
-            goal,
-            Rule::SumTypeNarrowed,
-            verdict,
-            pointer,
-            |node| node.any_of.is_some() || node.one_of.is_some(),
-            "",
-            message,
-        ));
-    }
-
-    fn prove_opaque(&mut self, case: &Case, node: &Node, goal: Id, found: &mut Vec<Found>) {
-        if let Some(reference) = &node.unresolved {
-            let message = format!(
-                "The reader's reference {reference:?} leads outside its document, so nothing is known about it: bring what it names into $defs."
-            );
-            found.push(self.note(
-                case,
-                goal,
-                Rule::ReferenceUnresolved,
-                Verdict::Unknown,
-                step(&node.pointer, "$ref"),
-                |_| true,
-                "",
-                message,
-            ));
-        }
-        for (keyword, value) in &node.opaque {
-            let same = keyword.starts_with("content")
-                && self.nodes(case).any(|known| {
-                    known
-                        .opaque
-                        .iter()
-                        .any(|(other, text)| other == keyword && text == value)
-                });
-            let about_strings = keyword.starts_with("content") && case.types != Types::STRING;
-            if !same && !about_strings {
-                let message = format!(
-                    "What the reader's `{keyword}` accepts is not decided by this checker: leave it out of the schema, or have a person judge."
-                );
-                found.push(self.note(
-                    case,
-                    goal,
-                    Rule::KeywordNotDecided,
-                    Verdict::Unknown,
-                    step(&node.pointer, keyword),
-                    |_| true,
-                    "",
-                    message,
-                ));
-            }
-        }
-    }
-
-    /// Whether nothing in the case is accepted by the schema.
-    pub(super) fn disjoint(&mut self, case: &Case, schema: Id) -> bool {
-        if let Some(values) = &case.values {
-            let evaluator = self.evaluator();
-            return values
-                .iter()
-                .all(|value| evaluator.accepts(schema, value) == Some(false));
-        }
-        if case.place.refused.binary_search(&schema).is_ok() {
-            return true;
-        }
-        let both = case.place.with(schema);
-        if self.empty(&both) {
-            return true;
-        }
-        // What is accepted by this schema is accepted by one that the writer's instances are refused by.
-        let mut alone = Place {
-            known: vec![schema],
-            ..Place::default()
-        };
-        if let Some(id) = self.type_schema(case.types) {
-            insert(&mut alone.known, id);
-        }
-        case.place
-            .refused
-            .iter()
-            .any(|refused| self.try_included(&alone, *refused))
-    }
-
-    /// Whether nothing can be at the place.
-    pub(super) fn empty(&mut self, place: &Place) -> bool {
-        let question = Question::Empty(place.clone());
-        self.trying += 1;
-        let found = self.ask(
-            question,
-            |checker| {
-                for case in checker.cases(place) {
-                    for one in case.types.iter() {
-                        let of_type = checker.restricted(&case, one);
-                        if !checker.case_empty(&of_type) {
-                            return vec![checker.too_complex(place, 0)];
-                        }
-                    }
-                }
-                Vec::new()
-            },
-            |checker| checker.too_complex(place, 0),
-        );
-        self.trying -= 1;
-        found.is_empty()
-    }
-
-    fn empty_at(&mut self, place: &Place) -> bool {
-        self.descent += 1;
-        let empty = self.empty(place);
-        self.descent -= 1;
-        empty
-    }
-
-    /// Whether nothing is in the case, which is of one type.
-    pub(super) fn case_empty(&mut self, case: &Case) -> bool {
-        if let Some(values) = &case.values {
-            return values.is_empty();
-        }
-        match case.types {
-            Types::INTEGER | Types::FRACTION => self.numbers_empty(case),
-            Types::STRING => {
-                let least = self.nodes(case).filter_map(|node| node.min_length).max();
-                let most = self.nodes(case).filter_map(|node| node.max_length).min();
-                matches!((least, most), (Some(least), Some(most)) if least > most)
-            }
-            Types::ARRAY => {
-                let least = self.min_items(case);
-                if self.max_items(case).is_some_and(|most| least > most) {
-                    return true;
-                }
-                let looked_at = usize::try_from(least)
-                    .unwrap_or(usize::MAX)
-                    .min(self.longest_prefix(case) + 1);
-                (0..looked_at).any(|index| match self.item(case, index) {
-                    Some(place) => self.empty_at(&place),
-                    None => true,
-                })
-            }
-            Types::OBJECT => {
-                let required: Vec<String> = self
-                    .required(&case.place.known)
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect();
-                let most = self
-                    .nodes(case)
-                    .filter_map(|node| node.max_properties)
-                    .min();
-                let least = self
-                    .nodes(case)
-                    .filter_map(|node| node.min_properties)
-                    .max();
-                if most.is_some_and(|most| most < (required.len() as u64).max(least.unwrap_or(0))) {
-                    return true;
-                }
-                required.iter().any(|name| match self.property(case, name) {
-                    Some(place) => self.empty_at(&place),
-                    None => true,
-                })
-            }
-            _ => false,
-        }
-    }
-
-    /// Where the writer says something about a keyword: the schema that does, or the nearest.
-    fn writer_pointer(
-        &self,
-        known: &[Id],
-        relevant: impl Fn(&Node) -> bool,
-        keyword: Option<&str>,
-    ) -> String {
-        let writers = || {
-            known
-                .iter()
-                .map(|id| &self.schemas[*id])
-                .filter(|node| node.side == Side::Writer)
-        };
-        match writers().find(|node| relevant(node)) {
-            Some(node) => match keyword {
-                Some(keyword) if !keyword.is_empty() => step(&node.pointer, keyword),
-                _ => node.pointer.clone(),
-            },
-            None => writers()
-                .next()
-                .map(|node| node.pointer.clone())
-                .unwrap_or_default(),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of a finding")]
-    pub(super) fn note(
-        &self,
-        case: &Case,
-        goal: Id,
-        rule: Rule,
-        verdict: Verdict,
-        reader: String,
-        relevant: impl Fn(&Node) -> bool,
-        keyword: &str,
-        message: String,
-    ) -> Found {
-        let verdict = if case.imprecise {
-            Verdict::Unknown
-        } else {
-            verdict
-        };
-        Found {
-            difference: Difference {
-                rule,
-                verdict,
-                writer: self.writer_pointer(&case.place.known, relevant, Some(keyword)),
-                reader,
-                message,
-                counterexample: None,
-            },
-            place: case.place.clone(),
-            goal,
-            steps: self.steps.clone(),
-        }
-    }
-}
-
-fn deduplicate(found: &mut Vec<Found>) {
-    let mut kept: Vec<Found> = Vec::with_capacity(found.len());
-    for one in found.drain(..) {
-        let same = kept.iter_mut().find(|other| {
-            let (one, other) = (&one.difference, &other.difference);
-            one.rule == other.rule && one.writer == other.writer && one.reader == other.reader
-        });
-        match same {
-            Some(other) if other.difference.verdict < one.difference.verdict => *other = one,
-            Some(_) => {}
-            None => kept.push(one),
-        }
-    }
-    *found = kept;
 }

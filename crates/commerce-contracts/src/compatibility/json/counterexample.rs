@@ -4,18 +4,23 @@
 
 use serde_json::{Map, Value};
 
-use super::checker::{Checker, Found, Step};
+use super::checker::Checker;
+use super::finding::{Found, Step};
 use super::format;
 use super::number::Decimal;
 use super::place::{Case, Place};
 use super::schema::{Id, Node};
 use super::types::Types;
+use super::values::Values;
 
 /// Deeper instances are not made.
 const MOST_DEPTH: usize = 12;
 
 /// Longer texts and arrays are not made.
 const MOST_LENGTH: u64 = 300;
+
+/// More values of an `enum` are not tried.
+const MOST_LISTED: usize = 32;
 
 /// Attempts with other choices, when the first does not do.
 const MOST_ATTEMPTS: u64 = 24;
@@ -322,7 +327,7 @@ impl Maker<'_> {
                 .checker
                 .min_items(case)
                 .max(u64::from(contains.is_some()));
-            least + choices.below(3) as u64
+            least.saturating_add(choices.below(3) as u64)
         });
         if let Some((index, _)) = inner {
             count = count.max(index as u64 + 1);
@@ -335,7 +340,8 @@ impl Maker<'_> {
         for index in 0..usize::try_from(count).ok()? {
             let mut place = self.checker.item(case, index)?;
             if let Some(contains) = contains
-                && (index as u64 + contains.least.max(1) >= count || choices.below(2) == 1)
+                && ((index as u64).saturating_add(contains.least.max(1)) >= count
+                    || choices.below(2) == 1)
             {
                 place = place.with(contains.schema);
             }
@@ -430,7 +436,8 @@ fn numbers(nodes: &[&Node]) -> Vec<Value> {
         centers.extend(
             node.values
                 .iter()
-                .flatten()
+                .flat_map(Values::iter)
+                .take(MOST_LISTED)
                 .filter_map(|value| value.as_number().and_then(Decimal::of)),
         );
     }
@@ -472,10 +479,14 @@ fn multiples_near(center: Decimal, step: Decimal) -> Vec<Decimal> {
     let (Some(center), Some(step)) = (center.floor(), step.floor().filter(|step| *step > 0)) else {
         return Vec::new();
     };
-    let below = center.div_euclid(step) * step;
-    [below - step, below, below + step, below + 2 * step]
+    let Some(below) = center.div_euclid(step).checked_mul(step) else {
+        return Vec::new();
+    };
+    [-1, 0, 1, 2]
+        .into_iter()
+        .filter_map(|times| below.checked_add(step.checked_mul(times)?))
         .map(Decimal::integer)
-        .to_vec()
+        .collect()
 }
 
 /// Texts around every limit.
@@ -492,7 +503,7 @@ fn strings(nodes: &[&Node]) -> Vec<Value> {
                     .map(|text| (*text).to_owned()),
             );
         }
-        for value in node.values.iter().flatten() {
+        for value in node.values.iter().flat_map(Values::iter).take(MOST_LISTED) {
             texts.extend(value.as_str().map(str::to_owned));
         }
         for limit in [node.min_length, node.max_length].into_iter().flatten() {

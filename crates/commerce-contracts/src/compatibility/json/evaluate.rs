@@ -97,9 +97,11 @@ impl<'a> Evaluator<'a> {
         }
         let mut all = All::new();
         let _ = all.and(Some(node.types.contains(Types::of(instance))))
-            && all.and(Some(node.values.as_ref().is_none_or(|values| {
-                values.iter().any(|value| equal(value, instance))
-            })))
+            && all.and(Some(
+                node.values
+                    .as_ref()
+                    .is_none_or(|values| values.contains(instance)),
+            ))
             && match instance {
                 Value::Number(number) => all.and(Self::number(node, number)),
                 Value::String(text) => all.and(Self::string(node, text)),

@@ -5,20 +5,28 @@
 
 mod arrays;
 mod checker;
+mod combinations;
 mod counterexample;
+mod emptiness;
 mod evaluate;
+mod finding;
 mod format;
+mod items;
 mod number;
 mod objects;
+mod parser;
 mod pattern;
 mod place;
+mod properties;
 mod scalars;
 mod schema;
 mod types;
+mod values;
 
 use serde_json::Value;
 
-use self::checker::{Checker, Found};
+use self::checker::Checker;
+use self::finding::Found;
 use self::place::Place;
 use self::schema::{Schemas as Documents, Side};
 use self::types::Types;
@@ -27,6 +35,12 @@ use super::{Direction, Mode};
 
 /// Counterexamples are looked for up to this many findings.
 const MOST_COUNTEREXAMPLES: usize = 64;
+
+/// Steps of all the searches for counterexamples of one check.
+const MOST_SEARCH_STEPS: u64 = 100_000;
+
+/// Visits of schemas by instances that they try.
+const MOST_SEARCH_EVALUATIONS: u64 = 400_000;
 
 /// What a writer is taken to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -155,11 +169,18 @@ fn differences(writer: &Value, reader: &Value, policy: Policy) -> Vec<Difference
         return Vec::new();
     }
     let mut differences: Vec<Difference> = Vec::with_capacity(found.len());
+    let mut left = (MOST_SEARCH_STEPS, MOST_SEARCH_EVALUATIONS);
     for (index, one) in found.into_iter().enumerate() {
-        if index < MOST_COUNTEREXAMPLES {
-            checker.refuel(20_000, 100_000);
-        }
-        let counterexample = counterexample::search(&checker, &place, writer, reader, &one);
+        let steps = left.0.min(MOST_SEARCH_STEPS / 8);
+        let evaluations = left.1.min(MOST_SEARCH_EVALUATIONS / 8);
+        checker.refuel(steps, evaluations);
+        let counterexample = if index < MOST_COUNTEREXAMPLES {
+            counterexample::search(&checker, &place, writer, reader, &one)
+        } else {
+            None
+        };
+        left.0 -= steps - checker.left().0;
+        left.1 -= evaluations - checker.left().1;
         let mut difference = one.difference;
         if counterexample.is_some() {
             difference.verdict = Verdict::Incompatible;

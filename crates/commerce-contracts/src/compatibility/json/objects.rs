@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::checker::{Checker, Found, Step};
+use super::checker::Checker;
+use super::finding::{Found, Step};
 use super::place::{Case, Place, insert};
 use super::schema::{Id, Node, Schemas, step};
 use crate::compatibility::Rule;

@@ -3,7 +3,13 @@
 use std::cell::OnceCell;
 use std::fmt::Write as _;
 
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
+
+/// Bytes of a compiled pattern: `a{1000000}` takes more.
+const MOST_SIZE: usize = 1 << 18;
+
+/// Longer examples are not made.
+const MOST_LENGTH: u32 = 200;
 
 /// A pattern of a schema.
 #[derive(Debug)]
@@ -28,7 +34,10 @@ impl Pattern {
     pub(super) fn is_match(&self, text: &str) -> Option<bool> {
         let regex = self
             .regex
-            .get_or_init(|| Regex::new(&translated(&self.text)?).ok())
+            .get_or_init(|| {
+                let mut builder = RegexBuilder::new(&translated(&self.text)?);
+                builder.size_limit(MOST_SIZE).build().ok()
+            })
             .as_ref()?;
         Some(regex.is_match(text))
     }
@@ -198,11 +207,14 @@ impl Examples {
                 other => other.to_string(),
             };
             let (least, most) = self.count()?;
+            let wished = least.saturating_add(self.variant);
             let times = most
-                .map_or(least + self.variant, |most| {
-                    (least + self.variant).min(most)
-                })
-                .min(200);
+                .map_or(wished, |most| wished.min(most))
+                .min(MOST_LENGTH);
+            // Counts of counts multiply.
+            if text.len() + piece.len() * times as usize > MOST_LENGTH as usize {
+                return None;
+            }
             for _ in 0..times {
                 text.write_str(&piece).ok()?;
             }

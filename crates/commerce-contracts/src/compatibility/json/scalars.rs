@@ -1,6 +1,7 @@
 //! Goals about numbers and strings.
 
-use super::checker::{Checker, Found};
+use super::checker::Checker;
+use super::finding::Found;
 use super::format;
 use super::number::Decimal;
 use super::place::Case;

@@ -80,9 +80,9 @@ pub(super) fn producible(root: &Value, schemas: &[&Value], instance: &Value) -> 
                     "dependencies",
                     "dependentSchemas",
                 ] {
-                    if let Some(value) = keywords.get(names) {
-                        declared |= value.to_string().contains(&format!("{name:?}"));
-                    }
+                    declared |= keywords
+                        .get(names)
+                        .is_some_and(|value| mentions(value, name));
                 }
             }
             (declared || !described) && producible(root, &inner, value)
@@ -105,5 +105,19 @@ pub(super) fn producible(root: &Value, schemas: &[&Value], instance: &Value) -> 
             producible(root, &inner, item)
         }),
         _ => true,
+    }
+}
+
+/// Whether the name is in the list; or is a key, or is in a list under one.
+fn mentions(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Array(names) => names.iter().any(|one| one == name),
+        Value::Object(map) => {
+            map.contains_key(name)
+                || map
+                    .values()
+                    .any(|one| one.is_array() && mentions(one, name))
+        }
+        _ => false,
     }
 }
