@@ -29,6 +29,7 @@ mod version;
 mod violation;
 
 pub use attribute::{Attribute, EnvelopeError};
+pub use avro::AvroSchema;
 pub use cloud_event::CloudEvent;
 /// Makes a struct an [`Event`]: see the macro's documentation for its attributes.
 #[cfg(feature = "derive")]

@@ -197,7 +197,8 @@ impl FieldList<'_> {
     }
 
     fn push(&mut self, naming: FieldNaming, schema: Value, default: Option<Value>) {
-        let mut json = json!({"name": naming.name, "type": schema});
+        let mut json = json!({"name": naming.name});
+        json["type"] = schema;
         describe(&mut json, naming.aliases, naming.doc);
         if naming.personal {
             json[personal::MARK] = true.into();

@@ -65,6 +65,14 @@ fn the_attributes_of_serde_are_followed() {
         Unknown,
     }
 
+    #[derive(Serialize)]
+    #[expect(non_snake_case, reason = "as on the wire")]
+    struct Short<'a> {
+        skuCode: &'a str,
+        r#type: &'a str,
+        weight: f32,
+    }
+
     let schema = Schema::of::<LineV2>().unwrap();
     assert_eq!(
         schema.to_json(),
@@ -87,13 +95,6 @@ fn the_attributes_of_serde_are_followed() {
     .unwrap();
     let value = json!({"skuCode": "a", "type": "NEW", "weight": 0.5});
     let from_json: LineV2 = serde_json::from_value(value.clone()).unwrap();
-    #[derive(Serialize)]
-    #[expect(non_snake_case, reason = "as on the wire")]
-    struct Short<'a> {
-        skuCode: &'a str,
-        r#type: &'a str,
-        weight: f32,
-    }
     let data = short
         .encode(&Short {
             skuCode: "a",
