@@ -61,7 +61,8 @@ impl Deprecated {
         {
             mistakes.on(replacement, message);
         }
-        if since.is_none() {
+        let is_said = pairs.iter().any(|pair| pair.path.is_ident("since"));
+        if !is_said {
             mistakes.on(entry, RULE);
         }
         since.map(|since| Self { since, replacement })
@@ -70,10 +71,10 @@ impl Deprecated {
     /// The method of `Event`.
     pub(crate) fn method(&self) -> TokenStream {
         let since = &self.since;
-        let replacement = match &self.replacement {
-            Some(replacement) => quote! { ::core::option::Option::Some(#replacement) },
-            None => quote! { ::core::option::Option::None },
-        };
+        let replacement = self.replacement.as_ref().map_or_else(
+            || quote! { ::core::option::Option::None },
+            |replacement| quote! { ::core::option::Option::Some(#replacement) },
+        );
         quote! {
             fn deprecation() -> ::core::option::Option<::commerce_contracts::Deprecation> {
                 ::core::option::Option::Some(::commerce_contracts::Deprecation::new(#since, #replacement))

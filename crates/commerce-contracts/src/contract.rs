@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use schemars::generate::SchemaSettings;
+#[cfg(feature = "validation")]
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::avro;
 use crate::deprecation::Deprecation;
 use crate::event::{DecodeError, Event};
 use crate::personal;
+#[cfg(feature = "validation")]
+use crate::plan::Plan;
 use crate::version;
 #[cfg(feature = "validation")]
 use crate::violation::Violations;
@@ -17,8 +21,8 @@ use crate::violation::Violations;
 /// The contract of one kind of event.
 ///
 /// It has two JSON Schemas (draft 2020-12): what is written, and what is read. They differ where a type writes one form
-/// and reads several, or where a field may be left out. It has one Avro schema, of what is written and read. Data is validated when it is read; when it is written the type itself
-/// keeps the promise, and [`Contract::validate_on_write`] is there for who wants proof.
+/// and reads several, or where a field may be left out. It has one Avro schema, of what is written and read. Data is validated when
+/// it is read, and values when they are written, by [`Contract::check`]: a type alone keeps neither limits nor patterns.
 pub struct Contract {
     name: &'static str,
     version: u32,
@@ -37,6 +41,8 @@ pub struct Contract {
     on_write: OnceLock<Result<jsonschema::Validator, Violations>>,
     #[cfg(feature = "validation")]
     on_read: OnceLock<Result<jsonschema::Validator, Violations>>,
+    #[cfg(feature = "validation")]
+    plan: OnceLock<Plan>,
 }
 
 impl Contract {
@@ -74,6 +80,8 @@ impl Contract {
             on_write: OnceLock::new(),
             #[cfg(feature = "validation")]
             on_read: OnceLock::new(),
+            #[cfg(feature = "validation")]
+            plan: OnceLock::new(),
         }
     }
 
@@ -245,6 +253,18 @@ impl Contract {
         check(&self.on_read, &self.schema_on_read, data)
     }
 
+    /// Checks a value that is to be written, as it is: it is not turned into JSON where the schema can be followed without.
+    /// [`Event::event`] does so with every event.
+    #[cfg(feature = "validation")]
+    pub fn check<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Violations> {
+        let plan = self.plan.get_or_init(|| Plan::of(&self.schema_on_write));
+        if plan.accepts(value) {
+            return Ok(());
+        }
+        // The last word, and the words for what is wrong. A value that is no JSON is told of where it is written.
+        serde_json::to_value(value).map_or(Ok(()), |data| self.validate_on_write(&data))
+    }
+
     /// Checks data that is to be written.
     #[cfg(feature = "validation")]
     pub fn validate_on_write(&self, data: &Value) -> Result<(), Violations> {
@@ -282,7 +302,7 @@ fn check(
 
 /// A type can describe itself with a schema that is none; everything it reads is then refused, with this reason.
 #[cfg(feature = "validation")]
-fn compile(schema: &Value) -> Result<jsonschema::Validator, Violations> {
+pub(crate) fn compile(schema: &Value) -> Result<jsonschema::Validator, Violations> {
     jsonschema::options()
         .should_validate_formats(true)
         .build(schema)

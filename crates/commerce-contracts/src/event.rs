@@ -49,8 +49,11 @@ pub trait Event:
         None
     }
 
-    /// The event in a new envelope: new id, the time now, the key as subject and ordering key, the data as JSON.
+    /// The event in a new envelope: new id, the time now, the key as subject and ordering key, the data as JSON that its
+    /// schema allows (feature `validation`).
     fn event(&self) -> Result<CloudEvent, EncodeError> {
+        #[cfg(feature = "validation")]
+        Self::contract().check(self).map_err(EncodeError::Invalid)?;
         let data = serde_json::to_vec(self).map_err(EncodeError::Data)?;
         envelope(self, "application/json", data)
     }
@@ -78,6 +81,8 @@ pub trait Event:
     /// # }
     /// ```
     fn event_avro(&self) -> Result<CloudEvent, EncodeError> {
+        #[cfg(feature = "validation")]
+        Self::contract().check(self).map_err(EncodeError::Invalid)?;
         let schema = Self::contract()
             .avro_schema()
             .map_err(|error| EncodeError::AvroSchema(error.clone()))?;
@@ -106,6 +111,9 @@ fn envelope<E: Event>(
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
+    /// The value breaks what its own schema promises: a limit, a pattern, a length that its type does not keep.
+    #[error("the event breaks its own contract: {0}")]
+    Invalid(Violations),
     /// The value cannot be written as JSON.
     #[error("the event cannot be written as JSON")]
     Data(#[source] serde_json::Error),
@@ -309,12 +317,7 @@ fn read_avro<E: Event>(
             detail: error.to_string(),
         })?;
     #[cfg(feature = "validation")]
-    {
-        let value = serde_json::to_value(&event).map_err(|error| malformed(&error))?;
-        E::contract()
-            .validate_on_write(&value)
-            .map_err(DecodeError::Invalid)?;
-    }
+    E::contract().check(&event).map_err(DecodeError::Invalid)?;
     Ok(event)
 }
 

@@ -23,6 +23,8 @@ pub mod gate;
 pub mod fuzzing;
 mod json;
 mod personal;
+#[cfg(feature = "validation")]
+mod plan;
 mod reading;
 mod trace_context;
 mod version;

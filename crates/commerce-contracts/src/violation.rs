@@ -118,7 +118,9 @@ mod describe {
                 if let (Some(only), None) = (near.next(), near.next())
                     && context.len() > 1
                 {
-                    only.iter().for_each(|inner| collect(inner, found));
+                    for inner in only {
+                        collect(inner, found);
+                    }
                     return;
                 }
             }
@@ -243,7 +245,9 @@ mod describe {
             text.push_str(&name);
         }
         if count > MOST_NAMES {
-            text.push_str(&format!(" and {} more", count - MOST_NAMES));
+            text.push_str(" and ");
+            text.push_str(&(count - MOST_NAMES).to_string());
+            text.push_str(" more");
         }
         text
     }

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "derive", feature = "validation"))]
 
 use commerce_contracts::avro::{AvroSchema, Schema};
-use commerce_contracts::{CloudEvent, DecodeError, Event};
+use commerce_contracts::{CloudEvent, DecodeError, EncodeError, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -247,7 +247,13 @@ fn avro_keeps_the_same_promise_as_json() {
         quantity: 0,
         ..placed()
     };
-    let refused = none.event_avro().unwrap().decode::<OrderPlaced>();
+    assert!(matches!(none.event_avro(), Err(EncodeError::Invalid(_))));
+    let schema = OrderPlaced::contract().avro_schema().unwrap();
+    let forged = event
+        .clone()
+        .with_data("application/avro", schema.encode(&none).unwrap())
+        .unwrap();
+    let refused = forged.decode::<OrderPlaced>();
     let Err(DecodeError::Invalid(violations)) = refused else {
         panic!("{refused:?}");
     };
