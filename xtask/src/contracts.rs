@@ -137,14 +137,22 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn has_gate(text: &str) -> bool {
-    code(text).any(|line| line.contains("assert_compatible!("))
+    code(text).any(|line| {
+        // What stands in a text is not called.
+        let before_texts = line.split('"').next().unwrap_or_default();
+        before_texts.contains("assert_compatible!(")
+    })
 }
 
+/// An attribute begins its line; what stands in a text does not.
 fn declares_event(text: &str) -> bool {
     let code: Vec<&str> = code(text).collect();
-    let code = code.join(" ");
-    code.split("#[derive(").skip(1).any(|rest| {
-        let list = rest.split(')').next().unwrap_or_default();
+    (0..code.len()).any(|start| {
+        let Some(first) = code[start].strip_prefix("#[derive(") else {
+            return false;
+        };
+        let list = format!("{first} {}", code[start + 1..].join(" "));
+        let list = list.split(')').next().unwrap_or_default();
         list.split(',').any(|name| {
             let name = name.trim();
             name == "Event" || name.ends_with("::Event")
@@ -170,6 +178,7 @@ mod tests {
             "/// #[derive(Event)]\nstruct A;",
             "#[derive(Debug)]\nstruct Event;",
             "#[derive(EventLike)]\nstruct A;",
+            "let advice = \"`#[derive(Event)]` it\";",
         ] {
             assert!(!declares_event(text), "{text}");
         }

@@ -15,6 +15,9 @@ pub mod compatibility;
 mod contract;
 mod deprecation;
 mod event;
+#[cfg(all(feature = "gate", feature = "derive", feature = "validation"))]
+#[doc = include_str!("../docs/evolving.md")]
+pub mod evolving {}
 #[cfg(feature = "gate")]
 pub mod gate;
 // What fuzzers call: in no other build, and no part of the API.

@@ -23,7 +23,8 @@ pub(super) fn check(context: &Context<'_>) -> Result<()> {
         "--lib",
         "--keep-going",
     ]);
-    for package in context.published() {
+    // A tool has no features, and no library to build them with.
+    for package in context.published().filter(|package| package.library) {
         command.args(["--package", &package.name]);
     }
     context.execute(command.args(["--", "-D", "warnings"]))

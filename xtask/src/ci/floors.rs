@@ -131,6 +131,7 @@ mod tests {
         Package {
             name: name.to_owned(),
             published,
+            library: true,
             directory: "/".into(),
             dependencies: dependencies.iter().map(dependency).collect(),
         }

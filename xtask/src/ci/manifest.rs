@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) published: bool,
+    /// Whether there is one to build against; a tool has none.
+    pub(super) library: bool,
     pub(super) directory: PathBuf,
     pub(super) dependencies: Vec<Dependency>,
 }
@@ -30,7 +32,13 @@ struct Raw {
     manifest_path: PathBuf,
     /// An empty list says `publish = false`.
     publish: Option<Vec<String>>,
+    targets: Vec<Target>,
     dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
 }
 
 pub(super) fn packages(metadata: &Value) -> Result<Vec<Package>> {
@@ -39,6 +47,11 @@ pub(super) fn packages(metadata: &Value) -> Result<Vec<Package>> {
     let packages = raw.into_iter().map(|raw| Package {
         name: raw.name,
         published: raw.publish.is_none_or(|registries| !registries.is_empty()),
+        library: raw
+            .targets
+            .iter()
+            .flat_map(|target| &target.kind)
+            .any(|kind| kind == "lib" || kind == "proc-macro"),
         directory: raw
             .manifest_path
             .parent()

@@ -105,6 +105,7 @@ mod tests {
         let package = Package {
             name: "commerce-orders".to_owned(),
             published: false,
+            library: true,
             directory: directory.clone(),
             dependencies: vec![],
         };

@@ -70,10 +70,14 @@ impl RecordedContract {
         let differs = on_read != on_write;
         if let Value::Object(members) = &mut on_write {
             members.insert("$id".to_owned(), json!(contract.data_schema()));
-            members.insert(
-                CONTRACT.to_owned(),
-                json!({"topic": contract.topic(), "key": contract.key()}),
-            );
+            let mut facts = json!({"topic": contract.topic(), "key": contract.key()});
+            if let Some(deprecation) = contract.deprecation() {
+                facts["deprecated"] = json!({"since": deprecation.since()});
+                if let Some(replacement) = deprecation.replacement() {
+                    facts["deprecated"]["replacement"] = json!(replacement);
+                }
+            }
+            members.insert(CONTRACT.to_owned(), facts);
         }
         Ok(Self {
             on_write: Some(on_write),
