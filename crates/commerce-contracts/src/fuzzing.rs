@@ -134,7 +134,7 @@ pub fn cloudevent_http(message: &[u8]) {
             }
         }
         Err(error) => {
-            assert_eq!(one, Err(error.clone()));
+            assert!(one.is_err(), "what all modes refuse, one refuses");
             is_short(&error);
         }
     }

@@ -38,6 +38,7 @@ fn read(
 }
 
 /// Rule, property, its value, outcome.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn properties() -> Vec<(&'static str, &'static str, Value, Outcome)> {
     vec![
         (

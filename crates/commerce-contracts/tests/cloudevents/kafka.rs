@@ -16,7 +16,14 @@ const REQUIRED: [Header; 4] = [
 ];
 
 /// Rule, headers beside the required ones, value, outcome.
-const BINARY: &[(&str, &[Header], Option<&[u8]>, Outcome)] = &[
+type Row = (
+    &'static str,
+    &'static [Header],
+    Option<&'static [u8]>,
+    Outcome,
+);
+
+const BINARY: &[Row] = &[
     (
         "3.2.2 a null value is no data: a tombstone",
         &[],
