@@ -60,9 +60,9 @@ impl Workspace {
         self.services_directory().join("demo")
     }
 
-    /// Of the cluster that a test takes a node from.
-    pub(crate) fn cluster_directory(&self) -> PathBuf {
-        self.services_directory().join("cluster")
+    /// Of the servers that a suite has to itself.
+    pub(crate) fn suite_directory(&self, suite: &str) -> PathBuf {
+        self.services_directory().join(suite)
     }
 
     /// A cargo command at the root, without the variables that `cargo run` set for this very program.

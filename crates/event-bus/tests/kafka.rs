@@ -8,22 +8,26 @@ mod groups;
 mod later;
 #[path = "kafka/messages.rs"]
 mod messages;
+#[path = "servers/proxy.rs"]
+mod proxy;
 #[path = "kafka/raw.rs"]
 mod raw;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use commerce_contracts::CloudEvent;
-use commerce_event_bus::conformance::{Factory, Failure};
+use commerce_event_bus::conformance::{self, Factory, Failure, Interruption};
 use commerce_event_bus::{
     Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use proxy::Proxy;
 use raw::RawRecord;
 use servers::*;
 
@@ -65,6 +69,17 @@ impl Factory for Kafka {
         Ok(true)
     }
 
+    async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        match through_proxy(&self.url, "partitions=4&commit_interval=100ms").await {
+            None => Ok(None),
+            Some((proxy, bus)) => Ok(Some((bus?, Box::new(proxy)))),
+        }
+    }
+
+    fn process_to_kill(&self) -> Option<Command> {
+        Some(this_test_program("child_that_is_killed_while_it_holds"))
+    }
+
     async fn lose_dead_letters(
         &self,
         topic: &TopicName,
@@ -73,6 +88,28 @@ impl Factory for Kafka {
         raw::delete_topic(&self.url, &format!("{topic}.{name}.dead")).await;
         Ok(true)
     }
+}
+
+/// A bus whose connections go through a proxy. `None` for several nodes, which would need a proxy each: the cluster's suite
+/// loses a node instead.
+async fn through_proxy(url: &str, settings: &str) -> Option<(Proxy, Result<EventBus, Error>)> {
+    let broker = url.strip_prefix("kafka://")?.split(['/', '?']).next()?;
+    if broker.contains([',', '@']) || !broker.contains(':') {
+        return None;
+    }
+    let proxy = Proxy::of_kafka(broker.to_owned()).await;
+    let url = format!("kafka://127.0.0.1:{}?{settings}", proxy.port());
+    let bus = EventBus::connect(&url).await;
+    Some((proxy, bus))
+}
+
+/// For the case about a crash: the suite runs this program again, for this test alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_that_is_killed_while_it_holds() {
+    let Some(url) = server(VARIABLE) else { return };
+    conformance::hold_until_killed(&Kafka { url })
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -89,6 +126,41 @@ async fn a_broker_that_is_not_there_is_told_in_time() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable(), "{error}");
+}
+
+/// Making sure of a topic takes requests of its own, which wait longer than a publish may.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_to_a_new_topic_while_the_brokers_are_away_ends_in_time() {
+    let Some(url) = server(VARIABLE) else { return };
+    let settings = "publish_timeout=2s&request_timeout=1m";
+    let Some((proxy, bus)) = through_proxy(&url, settings).await else {
+        return;
+    };
+    let bus = bus.unwrap();
+    let topic = new_topic();
+    proxy.refuse(true);
+    assert!(proxy.cut() > 0);
+    let started = Instant::now();
+    let results = bus
+        .publish_batch(vec![message(&topic, None, 1), message(&topic, None, 2)])
+        .await;
+    let took = started.elapsed();
+    for result in &results {
+        let error = result.as_ref().unwrap_err();
+        // The topic was not there, so nothing can have been sent.
+        assert_eq!(
+            (error.kind(), error.is_retryable()),
+            (PublishErrorKind::Failed, true),
+            "{error}"
+        );
+    }
+    // The second does not wait anew, and neither waits for as long as other requests may.
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    proxy.refuse(false);
+    eventually("it publishes again", async || {
+        bus.publish(message(&topic, None, 3)).await.is_ok()
+    })
+    .await;
 }
 
 /// What the default partitioner of the Java client computes for these keys (its own test vectors).

@@ -34,6 +34,13 @@ async fn what_does_not_apply_is_what_memory_cannot_do() {
             // There is no connection to break.
             "an_interruption_loses_nothing",
             "what_is_held_through_an_interruption_settles_or_comes_again",
+            "a_lost_confirm_is_no_acceptance",
+            // It ends with its process.
+            "a_restart_of_the_broker_loses_nothing",
+            "order_outlasts_a_restart_of_the_broker",
+            "what_is_held_through_a_restart_settles_or_comes_again",
+            "what_waits_outlasts_a_restart",
+            "what_a_killed_process_held_comes_again",
             "messages_survive_a_new_connection",
             "progress_survives_a_new_connection",
             "attempts_survive_a_new_connection",

@@ -8,7 +8,7 @@ mod management;
 mod message;
 #[path = "rabbitmq/partitions.rs"]
 mod partitions;
-#[path = "rabbitmq/proxy.rs"]
+#[path = "servers/proxy.rs"]
 mod proxy;
 #[path = "rabbitmq/raw.rs"]
 mod raw;
@@ -17,11 +17,12 @@ mod redrive;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use commerce_event_bus::conformance::{Factory, Failure, Interruption};
+use commerce_event_bus::conformance::{self, Factory, Failure, Interruption};
 use commerce_event_bus::{
     Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
 };
@@ -63,6 +64,10 @@ impl Factory for RabbitMq {
         Ok(Some((bus, Box::new(proxy))))
     }
 
+    fn process_to_kill(&self) -> Option<Command> {
+        Some(this_test_program("child_that_is_killed_while_it_holds"))
+    }
+
     async fn lose_dead_letters(
         &self,
         topic: &TopicName,
@@ -74,14 +79,13 @@ impl Factory for RabbitMq {
     }
 }
 
-#[async_trait]
-impl Interruption for Proxy {
-    async fn interrupt(&self) {
-        self.refuse(true);
-        self.cut();
-        sleep(Duration::from_secs(1)).await;
-        self.refuse(false);
-    }
+/// For the case about a crash: the suite runs this program again, for this test alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_that_is_killed_while_it_holds() {
+    let Some(url) = server(VARIABLE) else { return };
+    conformance::hold_until_killed(&RabbitMq { url })
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -76,6 +76,20 @@ impl<'a> Bringup<'a> {
         self.nodes
     }
 
+    /// Whether TLS and SASL are wanted too.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.site.is_secured()
+    }
+
+    /// One more port than servers of this kind have otherwise; written down.
+    pub(crate) fn further_port(&self, role: &str) -> Result<u16> {
+        let port = self.site.free_port()?;
+        self.site.update(self.server, |record| {
+            record.ports.insert(role.to_owned(), port);
+        })?;
+        Ok(port)
+    }
+
     pub(crate) fn ports(&self) -> &BTreeMap<String, u16> {
         &self.ports
     }

@@ -21,8 +21,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::process::kill_descendants;
+pub(crate) use self::recipes::authority;
 pub(crate) use self::site::Site;
-pub(crate) use self::state::{Urls, lock};
+pub(crate) use self::state::{Record, Urls, lock};
 pub(crate) use self::up::{Availability, up};
 use crate::workspace::Workspace;
 

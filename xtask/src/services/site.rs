@@ -21,6 +21,7 @@ pub(crate) struct Site {
     state: Mutex<State>,
     /// Addresses of another set started here: who has exported them has no server of their own.
     others: Urls,
+    is_secured: bool,
 }
 
 impl Site {
@@ -43,6 +44,7 @@ impl Site {
             ports,
             state: Mutex::new(state),
             others: Urls::new(),
+            is_secured: false,
         })
     }
 
@@ -50,6 +52,16 @@ impl Site {
     pub(crate) fn beside(mut self, others: Urls) -> Self {
         self.others = others;
         self
+    }
+
+    /// Servers that know how are started with listeners for TLS, passwords and tokens too.
+    pub(crate) fn secured(mut self) -> Self {
+        self.is_secured = true;
+        self
+    }
+
+    pub(crate) fn is_secured(&self) -> bool {
+        self.is_secured
     }
 
     /// True if a server started here has that address.

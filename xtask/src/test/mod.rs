@@ -2,8 +2,8 @@
 
 mod backends;
 mod cargo;
-mod cluster;
 mod libtest;
+mod own;
 mod suites;
 mod tally;
 
@@ -118,9 +118,9 @@ fn run_suites(
                     tally.add(backends::check(workspace, &reports, bless));
                 }
             }
-            Work::KafkaCluster => {
+            Work::Own(own) => {
                 let task = board.task(suite.name);
-                let row = cluster::run(suite.name, workspace, &task, &logs);
+                let row = own::run(own, workspace, &task, &logs);
                 task.finish(row.mark(), &row.remark);
                 tally.add(row);
             }

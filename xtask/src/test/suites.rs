@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::own::{self, Own};
 use super::tally::Row;
 use crate::demo::{Bus, Demo, Killed, Orders, Stage, Store};
 use crate::progress::Task;
@@ -26,8 +27,8 @@ pub(super) struct Suite {
 pub(super) enum Work {
     /// `cargo test`.
     Workspace,
-    /// The delivery contract on three nodes of Kafka, one of which dies.
-    KafkaCluster,
+    /// A test on servers of its own.
+    Own(Own),
     /// The platform's demo, on servers of its own.
     Demo(DemoPlan),
 }
@@ -65,7 +66,40 @@ pub(super) const SUITES: &[Suite] = &[
         name: "kafka-cluster",
         about: "the delivery contract on Kafka with three nodes, losing one",
         needs: &[],
-        work: Work::KafkaCluster,
+        work: Work::Own(Own {
+            test: "kafka-cluster",
+            servers: &[Server::Kafka],
+            kafka_nodes: 3,
+            is_secured: false,
+            tell: own::cluster,
+            remark: "the contract held while a node died",
+        }),
+    },
+    Suite {
+        name: "kafka-secured",
+        about: "Kafka with TLS, passwords and tokens",
+        needs: &[],
+        work: Work::Own(Own {
+            test: "kafka-secured",
+            servers: &[Server::Kafka],
+            kafka_nodes: 1,
+            is_secured: true,
+            tell: own::secured,
+            remark: "PLAIN, SCRAM and OAUTHBEARER over TLS",
+        }),
+    },
+    Suite {
+        name: "broker-restart",
+        about: "the delivery contract while Kafka and RabbitMQ are killed and started again",
+        needs: &[],
+        work: Work::Own(Own {
+            test: "broker-restart",
+            servers: &[Server::Kafka, Server::RabbitMq],
+            kafka_nodes: 1,
+            is_secured: false,
+            tell: own::restart,
+            remark: "the contract held while brokers were restarted",
+        }),
     },
     demo(
         "demo-memory",

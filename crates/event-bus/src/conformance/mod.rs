@@ -39,9 +39,11 @@
 //! ```
 
 mod choosing;
+mod crash;
 mod dead_letters;
 mod delivery;
 mod failure;
+mod groups;
 mod interruption;
 mod later;
 mod lifecycle;
@@ -52,6 +54,7 @@ mod stage;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,6 +67,7 @@ use crate::capabilities::Capabilities;
 use crate::error::Error;
 use crate::name::{SubscriptionName, TopicName};
 
+pub use crash::hold_until_killed;
 pub use failure::Failure;
 pub use report::{Outcome, Report, Verdict};
 use stage::Stage;
@@ -104,6 +108,22 @@ pub trait Factory: Send + Sync {
         Ok(None)
     }
 
+    /// A connection whose broker can be killed and started again with its data, for the cases about restarts:
+    /// [`interrupt`](Interruption::interrupt) does both, and returns when the broker answers again. `None` when there is no
+    /// way; the cases are then not run, and say so.
+    async fn connect_restartable(
+        &self,
+    ) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        Ok(None)
+    }
+
+    /// A command whose process calls [`hold_until_killed`] with a factory that leads to the same place, for the case about
+    /// a crash between handling and ack: this test program once more, say, with the name of the test that calls it. The
+    /// suite adds environment variables, and kills it. `None` when there is no way; the case is then not run, and says so.
+    fn process_to_kill(&self) -> Option<Command> {
+        None
+    }
+
     /// Takes away the place where the dead letters of a subscription go, past the bus (deletes the queue, say). `false` when
     /// there is no way; the case is then not run, and says so.
     async fn lose_dead_letters(
@@ -121,6 +141,12 @@ pub trait Factory: Send + Sync {
 pub trait Interruption: Send + Sync {
     /// Breaks the connection that came with this, refuses new ones for about a second, and then lets them through again.
     async fn interrupt(&self);
+
+    /// From now on holds back what the broker says, while what is said to it still arrives: confirms are lost. The next
+    /// [`interrupt`](Self::interrupt) ends it. `false` when there is no way; the case is then not run, and says so.
+    async fn hold_answers(&self) -> bool {
+        false
+    }
 }
 
 type Running<'stage> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'stage>>;
@@ -273,6 +299,7 @@ macro_rules! __conformance_cases {
             order::a_dropped_delivery_keeps_its_place [ordered],
             order::members_come_and_go_and_order_stays [ordered],
             order::without_a_key_nothing_waits [ordered],
+            groups::who_joins_or_leaves_takes_no_work_out_of_hands [ordered],
             dead_letters::what_is_rejected_is_kept [dead_letters],
             dead_letters::a_rejected_head_frees_its_key [dead_letters ordered],
             dead_letters::each_subscription_has_its_own [dead_letters],
@@ -294,6 +321,12 @@ macro_rules! __conformance_cases {
             lifecycle::close_flushes_what_is_being_published [],
             interruption::an_interruption_loses_nothing [],
             interruption::what_is_held_through_an_interruption_settles_or_comes_again [],
+            interruption::a_lost_confirm_is_no_acceptance [],
+            interruption::a_restart_of_the_broker_loses_nothing [durable],
+            interruption::order_outlasts_a_restart_of_the_broker [durable ordered],
+            interruption::what_is_held_through_a_restart_settles_or_comes_again [durable],
+            interruption::what_waits_outlasts_a_restart [durable delayed dead_letters],
+            crash::what_a_killed_process_held_comes_again [durable multi_process],
             lifecycle::messages_survive_a_new_connection [durable],
             lifecycle::progress_survives_a_new_connection [durable],
             lifecycle::attempts_survive_a_new_connection [durable durable_attempts],

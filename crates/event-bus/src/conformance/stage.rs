@@ -51,8 +51,21 @@ impl<'factory> Stage<'factory> {
     /// A connection that can be interrupted, where the factory has one.
     pub(super) async fn breakable(&self) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
         let breakable = self.factory.connect_breakable().await?;
-        let (bus, interruption) =
-            breakable.ok_or_else(|| Failure::inapplicable("connect_breakable"))?;
+        self.interrupted(breakable, "connect_breakable")
+    }
+
+    /// A connection whose broker can be restarted, where the factory has one.
+    pub(super) async fn restartable(&self) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
+        let restartable = self.factory.connect_restartable().await?;
+        self.interrupted(restartable, "connect_restartable")
+    }
+
+    fn interrupted(
+        &self,
+        offered: Option<(EventBus, Box<dyn Interruption>)>,
+        needs: &'static str,
+    ) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
+        let (bus, interruption) = offered.ok_or_else(|| Failure::inapplicable(needs))?;
         self.others
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

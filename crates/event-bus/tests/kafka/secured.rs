@@ -1,7 +1,7 @@
-//! TLS and SASL against a broker that wants them. Such a broker is not among those that the tests start; `KAFKA_SECURED`
-//! names one, or rather the settings to reach it by: `HOST:PORT` of a SASL_SSL listener with PLAIN (user `alice`) and
-//! SCRAM (user `bob`), both with the password `p@ss/word`, a space, `HOST:PORT` of one with OAUTHBEARER (unsecured
-//! tokens, which Kafka takes unless told otherwise), a space, and the path of the authority's certificate.
+//! TLS and SASL against a broker that wants them. `KAFKA_SECURED` says how to reach it: `HOST:PORT` of a SASL_SSL listener
+//! with PLAIN (user `alice`) and SCRAM (user `bob`), both with the password `p@ss/word`, a space, `HOST:PORT` of one with
+//! OAUTHBEARER (unsecured tokens, which Kafka takes unless told otherwise), a space, and the path of the authority's
+//! certificate.
 
 use std::sync::Arc;
 use std::time::SystemTime;

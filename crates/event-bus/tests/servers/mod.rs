@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
 
 use commerce_contracts::CloudEvent;
@@ -43,6 +44,13 @@ pub(crate) async fn conformance(factory: &dyn Factory, at_once: usize) {
     println!("{report}");
     report.save_where_asked().unwrap();
     assert!(report.passed(), "{report}");
+}
+
+/// This program once more, for one test of it.
+pub(crate) fn this_test_program(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    command
 }
 
 pub(crate) fn new_topic() -> TopicName {

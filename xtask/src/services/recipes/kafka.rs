@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use super::kafka_secured::{self, Secured};
 use super::{Recipe, port, url};
 use crate::progress::Task;
 use crate::services::bringup::Bringup;
@@ -71,8 +72,17 @@ impl Recipe for Kafka {
 
     fn start(&self, bringup: &Bringup<'_>, program: &Program) -> Result<()> {
         let java = maven::java().context("java is not on PATH")?;
+        let secured = if bringup.is_secured() {
+            Some(Secured::prepare(bringup, &java)?)
+        } else {
+            None
+        };
         let launches: Vec<(Launch, Launch)> = (1..=bringup.nodes())
-            .map(|node| prepare_node(bringup, node, &java, &program.path))
+            .map(|node| {
+                // Who asks for TLS and passwords asks one node.
+                let secured = secured.as_ref().filter(|_| node == 1);
+                prepare_node(bringup, node, secured, &java, &program.path)
+            })
             .collect::<Result<_>>()?;
         bringup.task().step("formatting the log directories");
         thread::scope(|scope| {
@@ -124,16 +134,18 @@ fn client_port(node: u8) -> String {
 fn prepare_node(
     bringup: &Bringup<'_>,
     node: u8,
+    secured: Option<&Secured>,
     java: &Path,
     jars: &Path,
 ) -> Result<(Launch, Launch)> {
     let directory = bringup.directory().join(format!("node-{node}"));
     fs::create_dir_all(&directory)?;
     let file = directory.join("server.properties");
-    fs::write(
-        &file,
-        properties(node, bringup.nodes(), bringup.ports(), &directory),
-    )?;
+    let mut text = properties(node, bringup.nodes(), bringup.ports(), secured, &directory);
+    if let Some(secured) = secured {
+        text.push_str(&secured.properties());
+    }
+    fs::write(&file, text)?;
     let file = file.display().to_string();
     let java = |arguments: &[&str]| {
         let launch = Launch::new(java, &directory).arguments(arguments.iter().copied());
@@ -151,11 +163,24 @@ fn prepare_node(
         "-c",
         &file,
     ]);
+    let format = match secured {
+        None => format,
+        Some(_) => format.arguments(kafka_secured::USERS),
+    };
     let broker = java(&["-Xmx512m"]).arguments(["kafka.Kafka", &file]);
     Ok((format, broker))
 }
 
-fn properties(node: u8, nodes: u8, ports: &BTreeMap<String, u16>, directory: &Path) -> String {
+fn properties(
+    node: u8,
+    nodes: u8,
+    ports: &BTreeMap<String, u16>,
+    secured: Option<&Secured>,
+    directory: &Path,
+) -> String {
+    let (further, protocols) = secured.map_or_else(Default::default, |secured| {
+        (secured.listeners(), kafka_secured::PROTOCOLS)
+    });
     let client = port(ports, &client_port(node));
     let controller = port(ports, &format!("controller-{node}"));
     let voters: Vec<String> = (1..=nodes)
@@ -173,10 +198,10 @@ fn properties(node: u8, nodes: u8, ports: &BTreeMap<String, u16>, directory: &Pa
 process.roles=broker,controller
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
-listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{client}
+listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}{further}
+advertised.listeners=CLIENT://127.0.0.1:{client}{further}
 inter.broker.listener.name=CLIENT
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={directory}/log
 # A topic is made by whoever owns it; a misspelt one should fail.
 auto.create.topics.enable=false
@@ -214,7 +239,7 @@ mod tests {
             ]
         );
         let ports: BTreeMap<String, u16> = roles.into_iter().zip(20_000..).collect();
-        let text = properties(2, 3, &ports, Path::new("/data/node-2"));
+        let text = properties(2, 3, &ports, None, Path::new("/data/node-2"));
         assert!(
             text.contains(
                 "controller.quorum.voters=1@127.0.0.1:20001,2@127.0.0.1:20003,3@127.0.0.1:20005\n"
@@ -240,7 +265,7 @@ mod tests {
     #[test]
     fn one_node_needs_no_other() {
         let ports: BTreeMap<String, u16> = Kafka.ports(1).into_iter().zip(20_000..).collect();
-        let text = properties(1, 1, &ports, Path::new("/d"));
+        let text = properties(1, 1, &ports, None, Path::new("/d"));
         assert!(
             text.contains("offsets.topic.replication.factor=1\n")
                 && text.contains("\nmin.insync.replicas=1\n"),

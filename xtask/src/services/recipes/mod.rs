@@ -1,6 +1,7 @@
 //! How each server is found, started and verified: one file per server.
 
 mod kafka;
+mod kafka_secured;
 mod postgresql;
 mod rabbitmq;
 mod redis;
@@ -17,6 +18,8 @@ use super::site::Site;
 use super::source::{Missing, Program};
 use super::state::Urls;
 use crate::progress::Task;
+
+pub(crate) use kafka_secured::authority;
 
 /// What is particular to one server.
 pub(crate) trait Recipe: Sync {

@@ -1,0 +1,103 @@
+//! The delivery contract while the broker is killed and started again with its data.
+//!
+//! Not part of `cargo test`: it kills brokers. `cargo xtask test broker-restart` starts some for it, and runs it.
+//! `KAFKA_RESTART_URL` and `AMQP_RESTART_URL` say where they are; `KAFKA_RESTART` and `AMQP_RESTART` are the commands that
+//! kill them, start them again and wait until they answer.
+
+mod servers;
+
+use std::process::Command;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use commerce_event_bus::conformance::{self, Factory, Interruption, Verdict};
+use commerce_event_bus::{Error, EventBus};
+
+use servers::{PATIENCE, with_settings};
+
+const LOSES_NOTHING: &str = "a_restart_of_the_broker_loses_nothing";
+const KEEPS_ORDER: &str = "order_outlasts_a_restart_of_the_broker";
+const SETTLES: &str = "what_is_held_through_a_restart_settles_or_comes_again";
+const WAITS: &str = "what_waits_outlasts_a_restart";
+
+struct Broker {
+    url: String,
+    restart: String,
+}
+
+impl Broker {
+    fn named(server: &str, settings: &str) -> Self {
+        let variable = |name: &str| {
+            let name = format!("{server}_{name}");
+            std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set"))
+        };
+        Self {
+            url: match settings {
+                "" => variable("RESTART_URL"),
+                settings => with_settings(&variable("RESTART_URL"), settings),
+            },
+            restart: variable("RESTART"),
+        }
+    }
+
+    /// One case after the other: each restarts the broker.
+    async fn passes(&self, cases: &[&str]) {
+        for case in cases {
+            let outcome = conformance::run_case(self, case).await;
+            println!("{outcome}");
+            assert_eq!(outcome.verdict, Verdict::Passed, "{outcome}");
+        }
+    }
+}
+
+#[async_trait]
+impl Factory for Broker {
+    async fn connect(&self) -> Result<EventBus, Error> {
+        EventBus::connect(&self.url).await
+    }
+
+    async fn connect_restartable(
+        &self,
+    ) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        let bus = self.connect().await?;
+        Ok(Some((bus, Box::new(Restart(self.restart.clone())))))
+    }
+
+    fn patience(&self) -> Duration {
+        // The broker has to start as well.
+        PATIENCE * 2
+    }
+
+    fn is_disturbed(&self) -> bool {
+        true
+    }
+}
+
+struct Restart(String);
+
+#[async_trait]
+impl Interruption for Restart {
+    async fn interrupt(&self) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &self.0]);
+        let ended = tokio::task::spawn_blocking(move || command.output());
+        let output = ended.await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the broker is gone: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kafka_through_restarts() {
+    Broker::named("KAFKA", "partitions=4&commit_interval=100ms")
+        .passes(&[LOSES_NOTHING, KEEPS_ORDER, SETTLES, WAITS])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rabbitmq_through_restarts() {
+    // Order: see what the backend's page says it cannot do.
+    Broker::named("AMQP", "")
+        .passes(&[LOSES_NOTHING, SETTLES, WAITS])
+        .await;
+}
