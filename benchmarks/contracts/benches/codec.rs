@@ -48,7 +48,9 @@ fn encode(
     fast: &serde_avro_fast::Schema,
 ) {
     let encode = || ours.encode(order).expect("the order");
-    let writer = GenericDatumWriter::builder(apache).build().expect("a writer");
+    let writer = GenericDatumWriter::builder(apache)
+        .build()
+        .expect("a writer");
     let theirs = || writer.write_ser_to_vec(order).expect("the order");
     assert_eq!(encode(), theirs());
     report.compare(
@@ -81,13 +83,19 @@ fn decode(
 ) {
     let decoder = Decoder::new(ours, ours).expect("one schema");
     let decode = || decoder.decode::<OrderPlaced>(avro).expect("the order");
-    let reader = GenericDatumReader::builder(apache).build().expect("a reader");
+    let reader = GenericDatumReader::builder(apache)
+        .build()
+        .expect("a reader");
     report.compare(
         "Avro decode, one schema",
         Target::None,
         decode,
         "apache-avro, read_deser",
-        || reader.read_deser::<OrderPlaced>(&mut &avro[..]).expect("the order"),
+        || {
+            reader
+                .read_deser::<OrderPlaced>(&mut &avro[..])
+                .expect("the order")
+        },
     );
     report.compare(
         "Avro decode, one schema",

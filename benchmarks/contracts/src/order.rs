@@ -1,6 +1,7 @@
 //! The event that every contender reads and writes: an order of five items.
 
-use commerce_contracts::{AvroSchema, Event};
+use commerce_contracts::Event;
+use commerce_contracts::avro::AvroSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
