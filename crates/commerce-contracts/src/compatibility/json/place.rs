@@ -152,11 +152,12 @@ impl Checker<'_> {
                         .push(vec![(met, Vec::new()), (unmet, vec![condition.test])]);
                 }
             }
-            // What depends on a property that is certainly there.
-            if draft
-                .known
-                .iter()
-                .any(|id| !self.schemas[*id].dependent_schemas.is_empty())
+            // What depends on a property that is certainly there: `required` binds objects only.
+            if draft.types == Types::OBJECT
+                && draft
+                    .known
+                    .iter()
+                    .any(|id| !self.schemas[*id].dependent_schemas.is_empty())
             {
                 let required = self.required(&draft.known);
                 for id in &draft.known {
