@@ -64,6 +64,26 @@ impl From<SoldV2> for SoldV3 {
     }
 }
 
+/// Version 3 where it stays on its topic.
+#[derive(Serialize, Deserialize, JsonSchema, commerce_contracts::Event)]
+#[event(
+    name = "shop.item.sold",
+    version = 3,
+    topic = "sales",
+    key = "item",
+    upcasts = SoldV2
+)]
+struct SoldV3Here {
+    item: String,
+    amount: String,
+}
+impl From<SoldV2> for SoldV3Here {
+    fn from(old: SoldV2) -> Self {
+        let SoldV3 { item, amount } = old.into();
+        Self { item, amount }
+    }
+}
+
 /// Version 2 as a team declares it that has never seen version 1.
 #[derive(
     Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, commerce_contracts::Event,
@@ -218,24 +238,6 @@ async fn a_version_that_is_too_new_waits_in_the_dead_letters_for_a_consumer_that
     );
     runner.stop().await.unwrap();
 
-    #[derive(Serialize, Deserialize, JsonSchema, commerce_contracts::Event)]
-    #[event(
-        name = "shop.item.sold",
-        version = 3,
-        topic = "sales",
-        key = "item",
-        upcasts = SoldV2
-    )]
-    struct SoldV3Here {
-        item: String,
-        amount: String,
-    }
-    impl From<SoldV2> for SoldV3Here {
-        fn from(old: SoldV2) -> Self {
-            let SoldV3 { item, amount } = old.into();
-            Self { item, amount }
-        }
-    }
     let new = consumer(&bus, lines.clone()).on(
         async |event: Event<SoldV3Here>, State(lines): State<Seen>| {
             lines
