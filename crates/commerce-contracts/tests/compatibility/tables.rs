@@ -105,8 +105,12 @@ fn a_schema_that_stays_is_compatible_unless_nothing_can_be_said_about_it() {
     for row in rows(include_str!("avro.json")) {
         for schema in [&row["old"], &row["new"]] {
             let report = avro::check(schema, schema, Mode::Full);
-            // Two fields with one alias, or a default that does not fit, are wrong from the start.
-            let wrong = row["change"].as_str().unwrap().contains("does not fit");
+            // A default that does not fit is wrong from the start, and so is an int behind a double: by the letter of the
+            // specification it is read as one.
+            let change = row["change"].as_str().unwrap();
+            let wrong = change.contains("does not fit")
+                || change.starts_with("default of another branch")
+                || change.contains("of the same type means something else");
             assert!(report.is_compatible() || wrong, "{schema}: {report}");
         }
     }

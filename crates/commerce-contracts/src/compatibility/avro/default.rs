@@ -90,17 +90,13 @@ impl<'a> Defaults<'a> {
                     .try_for_each(|value| self.fits(*values, value)),
                 _ => refuse(),
             },
-            // Since 1.12 the default may be of any branch.
-            Shape::Union(branches) => {
-                let mut reason = None;
-                for branch in branches {
-                    match self.fits(*branch, value) {
-                        Ok(()) => return Ok(()),
-                        Err(why) => reason = reason.or(Some(why)),
-                    }
-                }
-                Err(reason.unwrap_or_default())
-            }
+            // Since 1.12 it may be of any branch; older readers, and some newer ones, take it for one of the first and fail.
+            Shape::Union(branches) => match branches.first() {
+                Some(first) => self.fits(*first, value).map_err(|why| {
+                    format!("{why} (the default of a union is of its first branch)")
+                }),
+                None => refuse(),
+            },
             Shape::Record { fields, .. } => {
                 let Value::Object(members) = value else {
                     return refuse();

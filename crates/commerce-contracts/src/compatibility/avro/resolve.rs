@@ -541,9 +541,8 @@ fn names_match(writer: &Node, reader: &Node) -> bool {
 
 fn is_exact(writer: &Node, reader: &Node) -> bool {
     match (&writer.shape, &reader.shape) {
-        (Shape::Primitive(one), Shape::Primitive(other)) => {
-            one == other && writer.logical == reader.logical
-        }
+        // Readers that look for the same type first do not look at what it means.
+        (Shape::Primitive(one), Shape::Primitive(other)) => one == other,
         _ => match (name_of(writer), name_of(reader)) {
             (Some((one, _)), Some((other, _))) => one == other,
             _ => writer.shape.kind() == reader.shape.kind(),

@@ -16,6 +16,7 @@ const MOST_LENGTH: u32 = 200;
 pub(super) struct Pattern {
     text: String,
     regex: OnceCell<Option<Regex>>,
+    examples: OnceCell<Vec<String>>,
 }
 
 impl Pattern {
@@ -23,6 +24,7 @@ impl Pattern {
         Self {
             text: text.to_owned(),
             regex: OnceCell::new(),
+            examples: OnceCell::new(),
         }
     }
 
@@ -49,12 +51,15 @@ impl Pattern {
 
     /// Texts that match, simplest first. They are guesses: whoever uses them tries them.
     pub(super) fn examples(&self) -> Vec<String> {
-        let mut examples: Vec<String> = (0..4)
-            .filter_map(|variant| example(&self.text, variant))
-            .collect();
-        examples.retain(|text| self.is_match(text) == Some(true));
-        examples.dedup();
-        examples
+        let make = || {
+            let mut examples: Vec<String> = (0..4)
+                .filter_map(|variant| example(&self.text, variant))
+                .collect();
+            examples.retain(|text| self.is_match(text) == Some(true));
+            examples.dedup();
+            examples
+        };
+        self.examples.get_or_init(make).clone()
     }
 }
 

@@ -12,6 +12,9 @@ use super::types::Types;
 /// More alternatives than this are not told apart.
 const MOST_CASES: usize = 64;
 
+/// Choices between alternatives that are made: those that lead to nothing make no case, and there may be very many.
+const MOST_CHOICES: usize = 256;
+
 /// Instances at one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Place {
@@ -77,6 +80,7 @@ impl Checker<'_> {
             imprecise: false,
         }];
         let mut cases = Vec::new();
+        let mut looked_at = 0;
         while let Some(mut draft) = open.pop() {
             let possible = self.settle(&mut draft);
             self.spend(1 + draft.known.len() / 8);
@@ -87,7 +91,8 @@ impl Checker<'_> {
                 cases.extend(self.case(draft, place.declaring.clone()));
                 continue;
             };
-            if cases.len() + open.len() + split.len() > MOST_CASES {
+            looked_at += 1;
+            if looked_at > MOST_CHOICES || cases.len() + open.len() + split.len() > MOST_CASES {
                 draft.imprecise = true;
                 open.push(draft);
                 continue;

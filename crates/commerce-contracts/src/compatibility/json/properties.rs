@@ -233,7 +233,7 @@ impl Checker<'_> {
             inner
         });
         let mut kinds = Vec::new();
-        self.spend(texts.len() * texts.len() / 64);
+        self.spend(texts.len() * texts.len() / 8);
         for text in std::iter::once(None).chain(texts.iter().copied().map(Some)) {
             if text.is_none() && self.is_closed(case) {
                 let nodes = || {
