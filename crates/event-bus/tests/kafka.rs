@@ -139,7 +139,7 @@ async fn publishing_to_a_new_topic_while_the_brokers_are_away_ends_in_time() {
     let bus = bus.unwrap();
     let topic = new_topic();
     proxy.refuse(true);
-    assert!(proxy.cut() > 0);
+    proxy.cut();
     let started = Instant::now();
     let results = bus
         .publish_batch(vec![message(&topic, None, 1), message(&topic, None, 2)])

@@ -1,8 +1,8 @@
-use commerce_contracts::Event;
+use commerce_contracts::{AvroSchema, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema, AvroSchema)]
 struct OrderId(u64);
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
