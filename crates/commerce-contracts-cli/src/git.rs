@@ -74,9 +74,12 @@ fn place(here: &Path, directory: &Path) -> Result<String, Failure> {
 /// Paths relative to the directory, and contents.
 fn files(here: &Path, commit: &str, place: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let tree = format!("{commit}:{place}");
-    let there = git(here, ["cat-file", "-e", &tree])?;
-    if !there.status.success() {
-        return Ok(Vec::new());
+    // Not there is one thing, and not readable (a partial clone without network) another.
+    if !place.is_empty() {
+        let there = checked(here, ["ls-tree", "--full-tree", commit, "--", place])?;
+        if there.stdout.is_empty() {
+            return Ok(Vec::new());
+        }
     }
     // `--full-tree`: otherwise names are taken relative to where this runs.
     let listed = checked(here, ["ls-tree", "-r", "-z", "--full-tree", &tree])?;

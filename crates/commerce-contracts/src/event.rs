@@ -356,8 +356,9 @@ fn without_values(error: &serde_json::Error) -> String {
             .next()
             .unwrap_or_default()
             .to_owned()
+    // The last one: the value that is quoted before it may hold the same words.
     } else if let Some((_, expected)) = text
-        .split_once(", expected ")
+        .rsplit_once(", expected ")
         .filter(|_| text.starts_with("invalid ") || text.starts_with("unknown variant "))
     {
         format!(
@@ -370,5 +371,21 @@ fn without_values(error: &serde_json::Error) -> String {
     match error.line() {
         0 => told,
         line => format!("{told} (line {line}, column {})", error.column()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn a_value_that_reads_like_a_message_is_not_told() {
+        for value in ["ana", "x, expected ana", "ana, expected u32"] {
+            let json = serde_json::to_string(value).unwrap();
+            let error = serde_json::from_str::<u32>(&json).unwrap_err();
+            let told = without_values(&error);
+            assert!(told.starts_with("a value is not u32"), "{told}");
+            assert!(!told.contains("ana"), "{told}");
+        }
     }
 }

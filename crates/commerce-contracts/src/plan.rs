@@ -57,7 +57,12 @@ impl Plan {
             root: 0,
             definitions: schema.get("$defs").cloned(),
         };
-        plan.root = plan.node(schema, &mut HashMap::new());
+        // A part that is compiled by itself would take a reference to the whole, or to anywhere else, for one to itself.
+        plan.root = if refers_elsewhere(schema) {
+            plan.push(schema)
+        } else {
+            plan.node(schema, &mut HashMap::new())
+        };
         plan
     }
 
@@ -133,7 +138,7 @@ impl Plan {
                 _ => Shape::Other,
             },
             Some(Value::Array(kinds)) => match &kinds[..] {
-                [kind, null] if null == "null" && kind != "null" => {
+                [kind, null] if null == "null" && kind != "null" && only(&TELL_NOTHING_OF_NULL) => {
                     let mut inner = rules.clone();
                     inner.insert("type".to_owned(), kind.clone());
                     Shape::Nullable(self.node(&Value::Object(inner), known))
@@ -210,6 +215,46 @@ fn is_annotation(keyword: &str) -> bool {
         "writeOnly",
     ];
     KNOWN.contains(&keyword) || keyword.starts_with("x-")
+}
+
+/// Keywords that a null, where `type` lets it in, cannot break.
+const TELL_NOTHING_OF_NULL: [&str; 18] = [
+    "type",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "items",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "properties",
+    "required",
+    "additionalProperties",
+    "propertyNames",
+];
+
+/// Whether anything in it refers to other places than `$defs`.
+fn refers_elsewhere(schema: &Value) -> bool {
+    match schema {
+        Value::Object(rules) => rules.iter().any(|(keyword, rule)| {
+            let elsewhere = match keyword.as_str() {
+                "$ref" => rule
+                    .as_str()
+                    .is_some_and(|target| !target.starts_with("#/$defs/")),
+                "$dynamicRef" | "$id" => rule.is_string(),
+                _ => false,
+            };
+            elsewhere || refers_elsewhere(rule)
+        }),
+        Value::Array(parts) => parts.iter().any(refers_elsewhere),
+        _ => false,
+    }
 }
 
 fn is_null(schema: &Value) -> bool {

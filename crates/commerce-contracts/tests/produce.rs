@@ -123,6 +123,56 @@ prop_compose! {
     }
 }
 
+/// Its schema refers to itself as a whole.
+#[derive(Clone, Debug, Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "test.tree.grown", version = 1, topic = "test", key = "id")]
+struct Grown {
+    id: String,
+    #[schemars(range(max = 5))]
+    size: i64,
+    branches: Vec<Grown>,
+}
+
+#[test]
+fn an_event_in_an_event_keeps_the_contract_as_well() {
+    let grown = |size, branches| Grown {
+        id: "a".to_owned(),
+        size,
+        branches,
+    };
+    assert_eq!(
+        Grown::contract().check(&grown(1, vec![grown(5, Vec::new())])),
+        Ok(())
+    );
+    let broken = grown(1, vec![grown(2, vec![grown(6, Vec::new())])]);
+    let violations = Grown::contract().check(&broken).unwrap_err();
+    let places: Vec<&str> = violations.iter().map(|one| one.pointer.as_str()).collect();
+    assert_eq!(places, ["/branches/0/branches/0/size"]);
+    assert!(matches!(broken.event(), Err(EncodeError::Invalid(_))));
+}
+
+/// Its schema lets a null in by its type, and not by its values.
+#[derive(Clone, Debug, Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "test.thing.chosen", version = 1, topic = "test", key = "id")]
+struct Chosen {
+    id: String,
+    #[schemars(extend("enum" = ["a", "b"]))]
+    choice: Option<String>,
+}
+
+#[test]
+fn null_is_held_to_what_is_beside_the_type() {
+    let chosen = |choice: Option<&str>| Chosen {
+        id: "a".to_owned(),
+        choice: choice.map(str::to_owned),
+    };
+    let contract = Chosen::contract();
+    assert_eq!(contract.check(&chosen(Some("b"))), Ok(()));
+    for broken in [chosen(None), chosen(Some("c"))] {
+        assert!(contract.check(&broken).is_err(), "{broken:?}");
+    }
+}
+
 #[test]
 fn the_quick_way_agrees_with_the_validator() {
     let contract = Happened::contract();

@@ -117,7 +117,16 @@ impl Gate {
     }
 
     /// Who must understand whom within one version: [`Mode::Full`] unless said otherwise.
+    ///
+    /// # Panics
+    ///
+    /// When the mode is transitive: one state of each version is recorded here, and a promise about all of them would be empty.
     pub fn mode(mut self, mode: Mode) -> Self {
+        assert!(
+            !mode.is_transitive(),
+            "the gate knows one recorded state of each version, so a transitive mode would check nothing more: \
+             take Backward, Forward or Full here, and compatibility::History for several"
+        );
         self.rules.mode = mode;
         self
     }
