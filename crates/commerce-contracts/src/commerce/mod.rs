@@ -2,6 +2,7 @@
 //!
 //! Fields of events are public and structs can be written out: a producer that forgets a new field does not compile.
 
+mod allocation;
 mod currency;
 mod email;
 mod identifiers;
@@ -10,6 +11,7 @@ mod money;
 mod notifications;
 mod orders;
 mod payments;
+mod rounding;
 
 pub use currency::{Currency, UnknownCurrency};
 pub use email::{EmailAddress, InvalidEmailAddress};
@@ -22,3 +24,4 @@ pub use orders::{
     PreparationRequested,
 };
 pub use payments::{PaymentConfirmed, PaymentMethod, PaymentRejected};
+pub use rounding::Rounding;

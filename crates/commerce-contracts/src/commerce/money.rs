@@ -40,6 +40,12 @@ pub enum MoneyError {
         /// The currency that was asked for.
         currency: Currency,
     },
+    /// Nothing can be divided among nobody.
+    #[error("there is no weight to divide the amount by: give one at least that is not zero")]
+    NoWeight,
+    /// Nothing can be divided by zero.
+    #[error("the denominator of the ratio is zero")]
+    ZeroDenominator,
 }
 
 impl Money {
