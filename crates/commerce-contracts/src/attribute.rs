@@ -209,6 +209,9 @@ pub(crate) fn check_filled(attribute: &str, text: &str) -> Result<(), EnvelopeEr
 
 pub(crate) fn check_uri_reference(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
     check_filled(attribute, text)?;
+    if is_plain_path(text) {
+        return Ok(());
+    }
     match UriReferenceStr::new(text) {
         Ok(_) => Ok(()),
         Err(_) => Err(EnvelopeError::invalid(
@@ -219,6 +222,9 @@ pub(crate) fn check_uri_reference(attribute: &str, text: &str) -> Result<(), Env
 }
 
 pub(crate) fn check_uri(attribute: &str, text: &str) -> Result<(), EnvelopeError> {
+    if is_plain_name(text) {
+        return Ok(());
+    }
     match UriStr::new(text) {
         Ok(_) => Ok(()),
         Err(_) => Err(EnvelopeError::invalid(
@@ -226,6 +232,27 @@ pub(crate) fn check_uri(attribute: &str, text: &str) -> Result<(), EnvelopeError
             "is not an absolute URI (RFC 3986)",
         )),
     }
+}
+
+/// `/orders`, as most sources are: a URI reference that needs no parser to be seen as one.
+fn is_plain_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && text.bytes().all(|byte| byte == b'/' || is_unreserved(byte))
+}
+
+/// `urn:contract:orders.order.placed:v1`: likewise a URI.
+fn is_plain_name(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && rest.bytes().all(|byte| byte == b':' || is_unreserved(byte))
+    })
+}
+
+/// RFC 3986, 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 /// `type/subtype`, then whatever parameters.
@@ -284,4 +311,24 @@ pub(crate) fn read_timestamp(text: &str) -> Option<DateTime<Utc>> {
 
 pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{UriReferenceStr, UriStr, is_plain_name, is_plain_path};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn what_looks_plain_is_what_the_parser_takes(text in "[a:/.~%0-]{0,8}|[a-z]{1,4}:[a-z:.1]{0,6}|/[a-z/_]{0,6}") {
+            if is_plain_path(&text) {
+                prop_assert!(UriReferenceStr::new(&text).is_ok(), "{text}");
+            }
+            if is_plain_name(&text) {
+                prop_assert!(UriStr::new(&text).is_ok(), "{text}");
+            }
+        }
+    }
 }
