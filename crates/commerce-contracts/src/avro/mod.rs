@@ -78,6 +78,7 @@ mod decode;
 mod default;
 mod definition;
 mod encode;
+mod fault;
 mod framing;
 mod logical;
 mod name;

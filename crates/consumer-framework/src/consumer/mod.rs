@@ -139,6 +139,9 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
     /// Adds a handler for all events of a topic that no other handler takes, whatever their type. It
     /// takes the event as it is, as [`CloudEvent`](commerce_contracts::CloudEvent) or
     /// [`Metadata`](crate::Metadata).
+    ///
+    /// That includes versions that no handler of [`on`](Self::on) reads: such a consumer has no unknown versions on this topic, and
+    /// [`on_unknown_version`](Self::on_unknown_version) says nothing about them. Let another consumer watch the topic where that is not meant.
     pub fn on_topic<A, H: Handler<A, S>>(mut self, topic: &str, handler: H) -> Self {
         self.routes.add_rest(topic, handler);
         self

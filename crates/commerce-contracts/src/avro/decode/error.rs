@@ -3,50 +3,37 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
+use crate::avro::fault::Fault;
+
 /// Why bytes are not the value that was asked for, and where. It never quotes the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError(Box<Inner>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Inner {
-    reason: Cow<'static, str>,
-    /// From the inside out.
-    path: Vec<String>,
-}
+pub struct DecodeError(Fault);
 
 impl DecodeError {
     #[cold]
     pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
-            reason: reason.into(),
-            path: Vec::new(),
-        }))
+        Self(Fault::new(reason))
     }
 
     #[cold]
-    pub(super) fn at(mut self, segment: impl fmt::Display) -> Self {
-        self.0.path.push(segment.to_string());
-        self
+    pub(super) fn at(self, segment: impl fmt::Display) -> Self {
+        Self(self.0.at(segment))
     }
 
     /// The place in the value, as a JSON pointer; empty for the whole. An entry of a map is told by its number.
     pub fn pointer(&self) -> String {
-        let segments = self.0.path.iter().rev();
-        segments.flat_map(|segment| ["/", segment]).collect()
+        self.0.pointer()
     }
 
     /// What is wrong there.
     pub fn reason(&self) -> &str {
-        &self.0.reason
+        self.0.reason()
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.path.is_empty() {
-            write!(formatter, "{}: ", self.pointer())?;
-        }
-        formatter.write_str(&self.0.reason)
+        self.0.fmt(formatter)
     }
 }
 
