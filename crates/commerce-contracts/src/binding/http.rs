@@ -26,8 +26,10 @@ pub fn to_binary(event: &CloudEvent) -> Result<Message, EnvelopeError> {
     super::ensure_not_nested(event)?;
     let mut headers = super::to_headers(event, PREFIX);
     for (_, value) in &mut headers {
-        if let Cow::Owned(encoded) = Cow::from(utf8_percent_encode(value, ENCODED)) {
-            *value = encoded;
+        // Borrowed does not mean unchanged: a single encoded character is borrowed as well.
+        let encoded = Cow::from(utf8_percent_encode(value, ENCODED));
+        if encoded != *value {
+            *value = encoded.into_owned();
         }
     }
     if let (Some(content_type), Some(_)) = (event.data_content_type(), event.data()) {

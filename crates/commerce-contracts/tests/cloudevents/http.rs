@@ -276,6 +276,20 @@ fn batch_mode() {
     );
 }
 
+/// A text that is nothing but one character to encode is encoded as well.
+#[test]
+fn a_single_character_is_written() {
+    for (text, written) in [(" ", "%20"), ("%", "%25"), ("\"", "%22"), ("~", "~")] {
+        let event = event().with_subject(text).unwrap();
+        let message = http::to_binary(&event).unwrap();
+        let subject = message
+            .headers
+            .iter()
+            .find(|(name, _)| name == "ce-subject");
+        assert_eq!(subject.map(|(_, value)| value.as_str()), Some(written));
+    }
+}
+
 #[test]
 fn what_is_written() {
     let subject = "Euro € 😀 \"%\" ~!#";
