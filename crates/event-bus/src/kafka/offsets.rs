@@ -379,8 +379,13 @@ pub(super) fn patiently<T>(
 
 /// What asking again a moment later mends.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
+    let code = match error {
+        // The client's own wait for an answer of the administrator; it keeps this code to itself.
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
     matches!(
-        error.rdkafka_error_code(),
+        code,
         Some(
             RDKafkaErrorCode::NotLeaderForPartition
                 | RDKafkaErrorCode::LeaderNotAvailable
@@ -414,6 +419,20 @@ fn is_group_in_use(error: &KafkaError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_administrator_that_got_no_answer_asks_again() {
+        let passing = [
+            RDKafkaErrorCode::OperationTimedOut,
+            RDKafkaErrorCode::LeaderNotAvailable,
+        ];
+        for code in passing {
+            assert!(is_passing(&KafkaError::AdminOp(code)), "{code}");
+            assert!(is_passing(&KafkaError::MetadataFetch(code)), "{code}");
+        }
+        let denied = RDKafkaErrorCode::TopicAuthorizationFailed;
+        assert!(!is_passing(&KafkaError::AdminOp(denied)));
+    }
 
     #[test]
     fn positions_are_read_or_refused() {
