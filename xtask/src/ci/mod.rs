@@ -33,6 +33,9 @@ pub(crate) struct Options {
     list: bool,
 }
 
+/// How many lines of a failed command are shown.
+const SHOWN: usize = 60;
+
 /// What a step works with.
 struct Context<'a> {
     workspace: &'a Workspace,
@@ -157,8 +160,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             Ok(()) => task.finish(Mark::Passed, "passed"),
             Err(error) => {
                 task.finish(Mark::Failed, "failed");
-                eprintln!("\n{error:#}\n");
-                failed.push(step.name);
+                failed.push((step.name, error));
             }
         }
     }
@@ -166,7 +168,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("failed: {}", failed.join(", "));
+    // Last, where whoever sees only the end of a log finds it.
+    for (name, error) in failed {
+        println!("{name} failed: {error:#}\n");
+    }
     Ok(ExitCode::FAILURE)
 }
 
@@ -287,7 +292,10 @@ impl Context<'_> {
         let mut text = String::new();
         File::open(&file)?.read_to_string(&mut text)?;
         let lines: Vec<&str> = text.lines().filter(|line| !is_noise(line)).collect();
-        let shown = &lines[lines.len().saturating_sub(120)..];
+        // The first error is the one to read; what comes after it often follows from it.
+        let first = lines.iter().position(|line| line.starts_with("error"));
+        let from = first.unwrap_or(lines.len().saturating_sub(SHOWN));
+        let shown = &lines[from..lines.len().min(from + SHOWN)];
         bail!(
             "cargo {} failed:\n{}\n(all of it: {})",
             words.join(" "),
