@@ -5,11 +5,12 @@ mod floors;
 mod light;
 mod manifest;
 mod names;
+mod package;
 pub(crate) mod tools;
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -18,7 +19,7 @@ use clap::Args;
 use self::manifest::Package;
 use crate::progress::{Board, Mark, Task};
 use crate::table::{Table, seconds};
-use crate::workspace::{Workspace, in_ci};
+use crate::workspace::Workspace;
 
 /// `cargo xtask ci …`
 #[derive(Debug, Args)]
@@ -39,6 +40,8 @@ const SHOWN: usize = 60;
 /// What a step works with.
 struct Context<'a> {
     workspace: &'a Workspace,
+    /// Where cargo builds.
+    target: PathBuf,
     packages: Vec<Package>,
     logs: &'a Path,
     task: &'a Task,
@@ -95,7 +98,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "package",
         about: "every published crate packages and builds from its package",
-        run: package,
+        run: package::check,
     },
     Step {
         name: "features",
@@ -144,6 +147,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         task.step(step.about);
         let context = Context {
             workspace,
+            target: PathBuf::from(metadata["target_directory"].as_str().unwrap_or_default()),
             packages: manifest::packages(&metadata)?,
             logs: &logs,
             task: &task,
@@ -233,20 +237,6 @@ fn documentation(context: &Context<'_>) -> Result<()> {
         "--no-deps",
         "--all-features",
     ]);
-    context.execute(&mut command)
-}
-
-fn package(context: &Context<'_>) -> Result<()> {
-    let mut command = context.workspace.cargo();
-    // A package is built outside the workspace, without its profiles; nobody debugs what is built only to see that it builds.
-    command.arg("package").env("CARGO_PROFILE_DEV_DEBUG", "0");
-    for package in context.published() {
-        command.args(["--package", &package.name]);
-    }
-    // A work in progress is packaged as it is; in CI nothing but what is committed may go into a package.
-    if !in_ci() {
-        command.arg("--allow-dirty");
-    }
     context.execute(&mut command)
 }
 
