@@ -35,13 +35,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         .context("cargo metadata names no target directory")?;
     let root = workspace.root();
     let mut benchmarks = benchmarks(&metadata, &root.join("Cargo.toml"), options.name.as_deref());
+    let mut peers = Vec::new();
     for manifest in beside_peers(root)? {
         let metadata = workspace.metadata_of(&manifest)?;
-        benchmarks.extend(self::benchmarks(
-            &metadata,
-            &manifest,
-            options.name.as_deref(),
-        ));
+        let chosen = self::benchmarks(&metadata, &manifest, options.name.as_deref());
+        if !chosen.is_empty() {
+            peers.push(manifest);
+        }
+        benchmarks.extend(chosen);
     }
     if benchmarks.is_empty() {
         match &options.name {
@@ -58,6 +59,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let urls = Site::open(workspace)?.state().urls();
     let mut table = Table::new(["package", "benchmark", "outcome", "time"]);
     let mut failed = false;
+    // What decisions say about a peer holds for the peer that is measured.
+    for manifest in peers {
+        let mut command = workspace.cargo();
+        command.args(["test", "--target-dir", target_directory, "--manifest-path"]);
+        let status = command.arg(&manifest).status();
+        failed |= !status.context("cargo test could not be run")?.success();
+    }
     for benchmark in benchmarks {
         let started = Instant::now();
         let mut command = workspace.cargo();

@@ -36,12 +36,7 @@ struct Gate {
 
 pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<ExitCode> {
     let Command::Check(options) = command;
-    let (gates, unguarded) = gates(&workspace.metadata()?)?;
-    ensure!(
-        unguarded.is_empty(),
-        "{} declare events and no test guards them: add `commerce_contracts::assert_compatible!()` to one",
-        unguarded.join(", ")
-    );
+    let gates = gates_of_all(&workspace.metadata()?)?;
     ensure!(
         !gates.is_empty(),
         "no crate of the workspace declares an event"
@@ -66,6 +61,21 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<ExitCode> 
         failed.join(", ")
     );
     Ok(ExitCode::FAILURE)
+}
+
+/// An error where a package declares events and nothing guards them.
+pub(crate) fn ensure_guarded(metadata: &Value) -> Result<()> {
+    gates_of_all(metadata).map(drop)
+}
+
+fn gates_of_all(metadata: &Value) -> Result<Vec<Gate>> {
+    let (gates, unguarded) = gates(metadata)?;
+    ensure!(
+        unguarded.is_empty(),
+        "{} declare events and no test guards them: add `commerce_contracts::assert_compatible!()` to one",
+        unguarded.join(", ")
+    );
+    Ok(gates)
 }
 
 /// The gates of the workspace, and the packages that declare events in their library without one.

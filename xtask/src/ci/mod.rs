@@ -76,6 +76,11 @@ const STEPS: &[Step] = &[
         run: names,
     },
     Step {
+        name: "contracts",
+        about: "who declares events has a test that guards them",
+        run: contracts,
+    },
+    Step {
         name: "light",
         about: "default features bring no broker client and need no C",
         run: light::check,
@@ -198,6 +203,10 @@ fn names(context: &Context<'_>) -> Result<()> {
     let broken = names::violations(context.workspace.root(), &context.packages)?;
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
     Ok(())
+}
+
+fn contracts(context: &Context<'_>) -> Result<()> {
+    crate::contracts::ensure_guarded(&context.workspace.metadata()?)
 }
 
 fn deny(context: &Context<'_>) -> Result<()> {
