@@ -312,7 +312,7 @@ fn check(
     if validator.is_valid(data) {
         return Ok(());
     }
-    Err(Violations::of(validator.iter_errors(data), schema))
+    Err(Violations::of(validator.iter_errors(data), schema, data))
 }
 
 /// A type can describe itself with a schema that is none; everything it reads is then refused, with this reason.

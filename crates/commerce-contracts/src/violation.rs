@@ -75,7 +75,7 @@ mod describe {
 
     use jsonschema::ValidationError;
     use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-    use jsonschema::paths::{Location, LocationSegment};
+    use jsonschema::paths::Location;
     use serde_json::Value;
     use serde_json::value::RawValue;
 
@@ -90,8 +90,9 @@ mod describe {
         pub(crate) fn of<'a>(
             errors: impl Iterator<Item = ValidationError<'a>>,
             schema: &Value,
+            data: &Value,
         ) -> Self {
-            let names = Names::of(schema);
+            let names = Names::of(schema, data);
             let mut found = Vec::new();
             for error in errors {
                 names.collect(&error, &mut found);
@@ -107,7 +108,12 @@ mod describe {
         pub(crate) fn of_wide_integers(json: &[u8], schema: &Value) -> Option<Self> {
             let mut found = Vec::new();
             let root = serde_json::from_slice(json).ok()?;
-            wide_integers(&Names::of(schema), String::new(), root, &mut found);
+            wide_integers(
+                &Names::of(schema, &Value::Null),
+                String::new(),
+                root,
+                &mut found,
+            );
             found.truncate(MOST);
             (!found.is_empty()).then_some(Self(found))
         }
@@ -126,28 +132,38 @@ mod describe {
     }
 
     /// The names of properties that the schema tells, wherever it does. All other names are the sender's.
-    struct Names<'a>(HashSet<&'a str>);
+    struct Names<'a> {
+        told: HashSet<&'a str>,
+        data: &'a Value,
+    }
 
     impl<'a> Names<'a> {
-        fn of(schema: &'a Value) -> Self {
-            let mut names = HashSet::new();
-            declared(schema, &mut names);
-            Self(names)
+        fn of(schema: &'a Value, data: &'a Value) -> Self {
+            let mut told = HashSet::new();
+            declared(schema, &mut told);
+            Self { told, data }
         }
 
+        /// The data says what is an index: a key can be of digits as well.
         fn pointer(&self, location: &Location) -> String {
             let mut pointer = String::new();
-            for segment in location.segments() {
-                match segment {
-                    LocationSegment::Index(index) => step(&mut pointer, &index.to_string()),
-                    LocationSegment::Property(name) => step(&mut pointer, self.shown(&name)),
+            let mut here = Some(self.data);
+            for segment in location.as_str().split('/').skip(1) {
+                let name = segment.replace("~1", "/").replace("~0", "~");
+                if let Some(Value::Array(items)) = here {
+                    let index = name.parse::<usize>().ok();
+                    here = index.and_then(|index| items.get(index));
+                    step(&mut pointer, if here.is_some() { &name } else { "*" });
+                } else {
+                    here = here.and_then(|value| value.get(&name));
+                    step(&mut pointer, self.shown(&name));
                 }
             }
             pointer
         }
 
         fn shown<'b>(&self, name: &'b str) -> &'b str {
-            if self.0.contains(name) { name } else { "*" }
+            if self.told.contains(name) { name } else { "*" }
         }
 
         fn collect(&self, error: &ValidationError<'_>, found: &mut Vec<Violation>) {
