@@ -46,13 +46,45 @@ impl fmt::Display for Baseline {
     }
 }
 
-impl Baseline {
-    /// `directory` is where the schemas are now: git is asked about the same place.
+/// What to compare with, and where it lies.
+#[derive(Debug, Args)]
+pub(crate) struct Comparison {
+    /// What to compare with: git:REF (the same directory at a commit, branch or tag) or a directory.
+    #[arg(long, value_name = "git:REF|DIR")]
+    pub(crate) against: Baseline,
+    /// Where the schemas were at git:REF, when they have been moved since.
+    #[arg(long, value_name = "DIR")]
+    old_schemas: Option<PathBuf>,
+    /// Accepts that there is no schema in the baseline: these are the first.
+    #[arg(long)]
+    first: bool,
+}
+
+impl Comparison {
+    /// `directory` is where the schemas are now: git is asked about the same place, unless told otherwise.
     pub(crate) fn read(&self, directory: &Path) -> Result<SchemaSet, Failure> {
-        match self {
-            Self::Git(reference) => git::schemas_at(directory, reference),
-            Self::Directory(path) => schema_directory::read(path),
-            Self::Registry => Err(Failure::Registry),
+        let set = match &self.against {
+            Baseline::Git(reference) => {
+                let directory = self.old_schemas.as_deref().unwrap_or(directory);
+                git::schemas_at(directory, reference)?
+            }
+            Baseline::Directory(_) if self.old_schemas.is_some() => {
+                return Err(Failure::OldSchemasWithoutGit);
+            }
+            Baseline::Directory(path) => schema_directory::read(path)?,
+            Baseline::Registry => return Err(Failure::Registry),
+        };
+        // Nothing is compatible with everything: a directory that was moved would pass whatever it holds.
+        match (set.is_empty(), self.first) {
+            (true, false) => Err(Failure::EmptyBaseline {
+                against: self.against.to_string(),
+                directory: match (&self.against, &self.old_schemas) {
+                    (Baseline::Directory(path), _) | (_, Some(path)) => path.clone(),
+                    _ => directory.to_owned(),
+                },
+            }),
+            (false, true) => Err(Failure::NotTheFirst(self.against.to_string())),
+            _ => Ok(set),
         }
     }
 }
@@ -61,7 +93,7 @@ impl Baseline {
 #[derive(Debug, Args)]
 pub(crate) struct Strictness {
     /// Who must understand whom within one version.
-    #[arg(long, value_enum, default_value = "full")]
+    #[arg(long, value_enum, default_value = "full-transitive")]
     mode: ModeName,
     /// What writers of JSON are taken to write beside what their schema declares.
     #[arg(long, value_enum, default_value = "closed")]
@@ -78,6 +110,9 @@ impl Strictness {
             ModeName::Backward => Mode::Backward,
             ModeName::Forward => Mode::Forward,
             ModeName::Full => Mode::Full,
+            ModeName::BackwardTransitive => Mode::BackwardTransitive,
+            ModeName::ForwardTransitive => Mode::ForwardTransitive,
+            ModeName::FullTransitive => Mode::FullTransitive,
         };
         rules.policy = match self.policy {
             PolicyName::Closed => Policy::WriterClosedReaderOpen,
@@ -96,6 +131,12 @@ enum ModeName {
     Forward,
     /// Both.
     Full,
+    /// What is new reads also what the version was before.
+    BackwardTransitive,
+    /// Also what the version was before reads what is new.
+    ForwardTransitive,
+    /// Both, with everything that the version was.
+    FullTransitive,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

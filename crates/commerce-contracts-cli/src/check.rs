@@ -3,19 +3,18 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use commerce_contracts::gate::{Change, Outcome, compare};
+use commerce_contracts::gate::{Allowance, Change, Outcome, allow, compare};
 use serde::Serialize;
 
-use crate::baseline::{Baseline, Strictness};
+use crate::baseline::{Comparison, Strictness};
 use crate::failure::Failure;
 use crate::schema_directory::SchemaDirectory;
 use crate::{Answer, COMPATIBLE, Format, INCOMPATIBLE, github};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What to compare with: git:REF (the same directory at a commit, branch or tag) or a directory.
-    #[arg(long, value_name = "git:REF|DIR")]
-    against: Baseline,
+    #[command(flatten)]
+    comparison: Comparison,
     #[command(flatten)]
     directory: SchemaDirectory,
     #[command(flatten)]
@@ -23,6 +22,13 @@ pub(crate) struct Options {
     /// Accepts that this contract is gone (`orders.order.placed.v1`): none of its events exists any more.
     #[arg(long, value_name = "CONTRACT")]
     allow_removed: Vec<String>,
+    /// Allows what only a person can know (`orders.order.placed.v1:PERSONAL_MARK_LOST`): also SCHEMA_REMOVED and EARLIER_STATE_LOST.
+    #[arg(long, value_name = "CONTRACT:RULE")]
+    allow: Vec<Allowance>,
+    /// Writes what a version was in the baseline into v<N>.earlier beside it, so that later changes are compared with it too. Schemas that
+    /// the gate of commerce-contracts records need it not.
+    #[arg(long)]
+    record: bool,
     /// How the answer is written.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -36,15 +42,23 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Answer, Failure> {
-    let old = options.against.read(&options.directory.path)?;
-    let new = options.directory.read()?;
-    let changes = compare(&old, &new, options.strictness.rules());
+    let mut new = options.directory.read()?;
+    let old = options.comparison.read(&options.directory.path)?;
+    if options.record {
+        let recorded = new.keep_earlier(&old, &options.directory.path);
+        let directory = options.directory.path.display().to_string();
+        recorded.map_err(|error| Failure::schemas(&directory, error))?;
+    }
+    let mut changes = compare(&old, &new, options.strictness.rules());
+    if let Some(stale) = allow(&mut changes, &options.allow).pop() {
+        return Err(Failure::StaleAllowance(stale));
+    }
     let compatible = !changes.iter().any(|change| refused(change, options));
     let text = match options.format {
         Format::Text => text(&changes, options),
         Format::Json => {
             let report = Report {
-                against: options.against.to_string(),
+                against: options.comparison.against.to_string(),
                 compatible,
                 contracts: &changes,
             };
@@ -95,7 +109,7 @@ fn text(changes: &[Change], options: &Options) -> String {
     let _ = writeln!(
         text,
         "{fine} compatible, {refused} not, against {}",
-        options.against
+        options.comparison.against
     );
     text
 }

@@ -3,19 +3,19 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use commerce_contracts::compatibility::Mode;
 use commerce_contracts::gate::{Change, FileEdits, Outcome, Rules, compare};
 use serde::Serialize;
 
-use crate::baseline::Baseline;
+use crate::baseline::Comparison;
 use crate::failure::Failure;
 use crate::schema_directory::SchemaDirectory;
 use crate::{Answer, COMPATIBLE, Format, INCOMPATIBLE, github};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What to compare with: git:REF (the same directory at a commit, branch or tag) or a directory.
-    #[arg(long, value_name = "git:REF|DIR")]
-    against: Baseline,
+    #[command(flatten)]
+    comparison: Comparison,
     #[command(flatten)]
     directory: SchemaDirectory,
     /// How the answer is written.
@@ -31,14 +31,17 @@ struct Report<'a> {
 
 /// Like `diff`: 1 when there is a difference.
 pub(crate) fn run(options: &Options) -> Result<Answer, Failure> {
-    let old = options.against.read(&options.directory.path)?;
     let new = options.directory.read()?;
-    let mut changes = compare(&old, &new, Rules::default());
+    let old = options.comparison.read(&options.directory.path)?;
+    // Two states are shown, not what was before them.
+    let mut rules = Rules::default();
+    rules.mode = Mode::Full;
+    let mut changes = compare(&old, &new, rules);
     changes.retain(|change| change.outcome != Outcome::Unchanged);
     let text = match options.format {
         Format::Text => text(&changes),
         Format::Json => crate::json(&Report {
-            against: options.against.to_string(),
+            against: options.comparison.against.to_string(),
             contracts: changes.iter().collect(),
         }),
         Format::Github => github::annotations(&changes, &options.directory.path, |_| false),

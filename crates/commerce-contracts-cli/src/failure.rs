@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use commerce_contracts::gate::SchemaSetError;
+use commerce_contracts::gate::{Allowance, SchemaSetError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -11,6 +11,20 @@ pub(crate) enum Failure {
     NoDirectory(PathBuf),
     #[error("{0} holds no schema: a schema directory has <name>/v<N>.json or v<N>.avsc")]
     NoSchemas(String),
+    #[error(
+        "{against} has no schema in {}, so everything would pass as new. Were they moved since, name the old place: `--old-schemas DIR`. \
+         Are these the first, say so: `--first`.",
+        directory.display()
+    )]
+    EmptyBaseline { against: String, directory: PathBuf },
+    #[error("`--first` says that the baseline has no schema, and {0} has some: leave it out")]
+    NotTheFirst(String),
+    #[error(
+        "`--old-schemas` is where git had the schemas; a directory is named by `--against` itself"
+    )]
+    OldSchemasWithoutGit,
+    #[error("`--allow {0}` allows nothing: leave it out, or correct it")]
+    StaleAllowance(Allowance),
     #[error("{place}/{error}")]
     Schemas {
         place: String,

@@ -9,7 +9,7 @@ use commerce_contracts::gate::SchemaSet;
 
 use crate::failure::Failure;
 
-/// The schemas as they were in `directory` at `reference`. None at all is an answer: there were none yet.
+/// The schemas as they were in `directory` at `reference`. None at all is an answer: there were none, or not there.
 pub(crate) fn schemas_at(directory: &Path, reference: &str) -> Result<SchemaSet, Failure> {
     let here = existing(directory);
     let commit = commit(&here, reference)?;

@@ -53,8 +53,12 @@ pub(crate) fn annotations(
                         let _ = write!(message, "\nFor example: {instance}");
                     }
                     if let Some(remedy) = &one.remedy {
-                        let _ =
-                            write!(message, "\nWhat to do: {remedy}; or publish a new version.");
+                        let otherwise = if one.is_allowable() {
+                            format!("to allow it: --allow {}:{}", change.contract, one.rule)
+                        } else {
+                            "or publish a new version".to_owned()
+                        };
+                        let _ = write!(message, "\nWhat to do: {remedy}; {otherwise}.");
                     }
                     write("error", &file(ending), &message);
                 }

@@ -160,11 +160,26 @@ fn no_change_and_a_compatible_one() {
     let mut schema = placed();
     schema["properties"]["coupon"] = json!({"type": "string"});
     shop.write("orders.order.placed/v1.json", &schema);
+    // What the version was is kept beside it, or the next change is not compared with it.
     let run = shop.run(&["check", "--against", "git:released"]);
+    assert_eq!(run.code, Some(1), "{}", run.out);
+    expect("output/not_kept.txt", &run.out);
+    let run = shop.run(&["check", "--against", "git:released", "--mode", "full"]);
     assert_eq!(run.code, Some(0), "{}", run.out);
-    assert!(
-        run.out
-            .starts_with("orders.order.placed.v1: changed, compatible\n")
+    for arguments in [&["--record"][..], &[]] {
+        let run = shop.run(&[&["check", "--against", "git:released"], arguments].concat());
+        assert_eq!(run.code, Some(0), "{}", run.out);
+        assert!(
+            run.out
+                .starts_with("orders.order.placed.v1: changed, compatible\n")
+        );
+    }
+    let kept = shop
+        .path()
+        .join("schemas/orders.order.placed/v1.earlier/1.json");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&fs::read(kept).unwrap()).unwrap()["title"],
+        "OrderPlaced"
     );
     // Taken at its word, an open object might hold a coupon of any type already.
     let run = shop.run(&["check", "--against", "git:released", "--policy", "strict"]);
@@ -178,10 +193,195 @@ fn one_direction_is_enough_where_it_is_asked_for() {
     let mut schema = placed();
     schema["properties"]["channel"]["enum"] = json!(["shop", "marketplace", "app"]);
     shop.write("orders.order.placed/v1.json", &schema);
-    for (mode, code) in [("backward", 0), ("forward", 1), ("full", 1)] {
+    for (mode, code) in [
+        ("backward", 0),
+        ("forward", 1),
+        ("full", 1),
+        ("forward-transitive", 1),
+        ("full-transitive", 1),
+    ] {
         let run = shop.run(&["check", "--against", "git:released", "--mode", mode]);
         assert_eq!(run.code, Some(code), "{mode}: {}", run.out);
     }
+}
+
+/// Removed, released, and added again with another type: each step alone is compatible, and the first and the last are not.
+#[test]
+fn what_a_version_was_counts_in_a_transitive_mode() {
+    let shop = Shop::released();
+    let with = |coupon: Value| {
+        let mut schema = placed();
+        schema["properties"]["coupon"] = coupon;
+        schema
+    };
+    let file = "orders.order.placed/v1.json";
+    shop.write(file, &with(json!({"type": "string"})));
+    shop.commit("with");
+    shop.write(file, &placed());
+    let run = shop.run(&["check", "--against", "git:with", "--record"]);
+    assert_eq!(run.code, Some(0), "{}", run.out);
+    shop.commit("without");
+    shop.write(file, &with(json!({"type": "integer"})));
+    for (mode, code) in [
+        ("full", 0),
+        ("backward-transitive", 1),
+        ("forward-transitive", 1),
+        ("full-transitive", 1),
+    ] {
+        let arguments = [
+            "check",
+            "--against",
+            "git:without",
+            "--record",
+            "--mode",
+            mode,
+        ];
+        let run = shop.run(&arguments);
+        assert_eq!(run.code, Some(code), "{mode}: {}", run.out);
+        assert_eq!(
+            run.out
+                .contains("TYPE_CHANGED), by what version 1 was in v1.earlier/1"),
+            code == 1,
+            "{mode}: {}",
+            run.out
+        );
+    }
+    // Deleting what it was does not help, for git has it.
+    fs::remove_dir_all(shop.path().join("schemas/orders.order.placed/v1.earlier")).unwrap();
+    let run = shop.run(&["check", "--against", "git:without"]);
+    assert_eq!(run.code, Some(1), "{}", run.out);
+    assert!(run.out.contains("TYPE_CHANGED"), "{}", run.out);
+    shop.write(file, &placed());
+    let run = shop.run(&["check", "--against", "git:without"]);
+    assert_eq!(run.code, Some(1), "{}", run.out);
+    assert!(
+        run.out
+            .contains("v1.earlier has lost states that the version had"),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_mark_of_personal_data_that_is_lost() {
+    let shop = Shop::released();
+    let mut schema = placed();
+    schema["$defs"]["Customer"]["properties"]["email"]
+        .as_object_mut()
+        .unwrap()
+        .remove("x-personal");
+    shop.write("orders.order.placed/v1.json", &schema);
+    let check = ["check", "--against", "git:released", "--record"];
+    let run = shop.run(&check);
+    assert_eq!(run.code, Some(1), "{}", run.out);
+    expect("output/personal_mark_lost.txt", &run.out);
+    let allow = ["--allow", "orders.order.placed.v1:PERSONAL_MARK_LOST"];
+    let run = shop.run(&[&check[..], &allow].concat());
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    shop.write("orders.order.placed/v1.json", &placed());
+    let run = shop.run(&[&check[..], &allow].concat());
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    assert!(run.err.contains("allows nothing"), "{}", run.err);
+    let run = shop.run(
+        &[
+            &check[..],
+            &["--allow", "orders.order.placed.v1:TYPE_CHANGED"],
+        ]
+        .concat(),
+    );
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    assert!(
+        run.err.contains("what breaks readers is a new version"),
+        "{}",
+        run.err
+    );
+
+    // Of Avro the same: the field's own mark, or that of what it is in.
+    let field = |mark: Value| {
+        let mut schema = avro(true);
+        schema["fields"][0]["type"] = json!({"type": "record", "name": "Buyer", "fields": [{"name": "email", "type": "string"}]});
+        schema["fields"][0]["x-personal"] = mark;
+        schema
+    };
+    shop.write("orders.order.paid/v1.avsc", &field(json!(true)));
+    shop.commit("marked");
+    shop.write("orders.order.paid/v1.avsc", &field(json!(false)));
+    let run = shop.run(&["check", "--against", "git:marked", "--record"]);
+    assert_eq!(run.code, Some(1), "{}", run.out);
+    assert!(
+        run.out.contains("`order_id` (Avro, PERSONAL_MARK_LOST)"),
+        "{}",
+        run.out
+    );
+    assert!(!run.out.contains("order_id.email"), "{}", run.out);
+}
+
+#[test]
+fn one_of_two_schemas_that_is_deleted() {
+    let shop = Shop::released();
+    shop.write("orders.order.placed/v1.avsc", &avro(true));
+    shop.commit("both");
+    for ending in ["json", "avsc"] {
+        let path = shop
+            .path()
+            .join(format!("schemas/orders.order.placed/v1.{ending}"));
+        let text = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let run = shop.run(&["check", "--against", "git:both", "--record"]);
+        assert_eq!(run.code, Some(1), "{}", run.out);
+        assert!(run.out.contains("SCHEMA_REMOVED"), "{}", run.out);
+        fs::write(&path, text).unwrap();
+        let _ = fs::remove_dir_all(shop.path().join("schemas/orders.order.placed/v1.earlier"));
+    }
+}
+
+#[test]
+fn a_directory_that_was_moved_has_no_empty_past() {
+    let shop = Shop::released();
+    fs::rename(shop.path().join("schemas"), shop.path().join("contracts")).unwrap();
+    let mut broken = placed();
+    broken["properties"]["quantity"]["minimum"] = json!(5);
+    fs::write(
+        shop.path().join("contracts/orders.order.placed/v1.json"),
+        broken.to_string(),
+    )
+    .unwrap();
+    let check = [
+        "check",
+        "--schemas",
+        "contracts",
+        "--against",
+        "git:released",
+    ];
+    let run = shop.run(&check);
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
+    expect("output/empty_baseline.txt", &run.err);
+    let run = shop.run(&[&check[..], &["--old-schemas", "schemas"]].concat());
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.out.contains("MINIMUM_INCREASED"), "{}", run.out);
+    let run = shop.run(&[&check[..], &["--old-schemas", "schemas", "--first"]].concat());
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    assert!(
+        run.err
+            .contains("`--first` says that the baseline has no schema"),
+        "{}",
+        run.err
+    );
+    let run = shop.run(&[
+        "check",
+        "--schemas",
+        "contracts",
+        "--against",
+        "contracts",
+        "--old-schemas",
+        "schemas",
+    ]);
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    assert!(
+        run.err.contains("named by `--against` itself"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -258,6 +458,8 @@ fn schemas_that_are_new_since_then_are_all_new() {
     shop.git(&["add", "README"]);
     shop.git(&["commit", "--quiet", "--message", "nothing yet"]);
     let run = shop.run(&["check", "--against", "git:empty"]);
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    let run = shop.run(&["check", "--against", "git:empty", "--first"]);
     assert_eq!(run.code, Some(0), "{}", run.err);
     assert!(
         run.out.contains("orders.order.placed.v1: new\n"),

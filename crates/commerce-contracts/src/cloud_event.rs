@@ -1,5 +1,6 @@
 //! The envelope: one CloudEvents 1.0 event.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,7 +25,7 @@ pub struct CloudEvent {
     pub(crate) time: Option<DateTime<Utc>>,
     pub(crate) data_content_type: Option<String>,
     pub(crate) data_schema: Option<String>,
-    pub(crate) extensions: BTreeMap<String, Attribute>,
+    pub(crate) extensions: BTreeMap<Cow<'static, str>, Attribute>,
     pub(crate) data: Option<Bytes>,
 }
 
@@ -153,9 +154,7 @@ impl CloudEvent {
 
     /// Every extension, sorted by name, the known ones included.
     pub fn extensions(&self) -> impl Iterator<Item = (&str, &Attribute)> {
-        self.extensions
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.extensions.iter().map(|(name, value)| (&**name, value))
     }
 
     /// Replaces the id.
@@ -264,7 +263,8 @@ impl CloudEvent {
     ) -> Result<Self, EnvelopeError> {
         let value = value.into();
         attribute::check_extension_name(name)?;
-        if attribute::TEXT_EXTENSIONS.contains(&name) {
+        let known = attribute::text_extension(name);
+        if known.is_some() {
             let text = value
                 .as_str()
                 .ok_or_else(|| EnvelopeError::invalid(name, "is text"))?;
@@ -276,7 +276,8 @@ impl CloudEvent {
         if let Some(text) = value.as_str() {
             check_form(name, text)?;
         }
-        self.extensions.insert(name.to_owned(), value);
+        let name = known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+        self.extensions.insert(name, value);
         Ok(self)
     }
 

@@ -169,8 +169,9 @@ impl Contract {
     /// The version that events of this CloudEvents type have.
     ///
     /// # Errors
-    /// [`DecodeError::UnknownVersion`] where it is this event in a version that the type does not read, and
-    /// [`DecodeError::WrongType`] where it is another event.
+    /// [`DecodeError::UnknownVersion`] where it is this event in a version that the type does not read,
+    /// [`DecodeError::MalformedVersion`] where its version is not written as versions are, and [`DecodeError::WrongType`] where it is
+    /// another event.
     pub fn version_of(&self, event_type: &str) -> Result<&Contract, DecodeError> {
         self.versions()
             .find(|version| version.event_type == event_type)
@@ -189,6 +190,12 @@ impl Contract {
                     .map_or(self.version, |oldest| oldest.version),
                 newest: self.version,
             },
+            _ if version::is_oddly_spelled(self.name, event_type) => {
+                DecodeError::MalformedVersion {
+                    name: self.name,
+                    found: event_type.to_owned(),
+                }
+            }
             _ => DecodeError::WrongType {
                 expected: self.event_type,
                 found: event_type.to_owned(),
@@ -261,8 +268,16 @@ impl Contract {
         if plan.accepts(value) {
             return Ok(());
         }
-        // The last word, and the words for what is wrong. A value that is no JSON is told of where it is written.
-        serde_json::to_value(value).map_or(Ok(()), |data| self.validate_on_write(&data))
+        // The last word, and the words for what is wrong.
+        match serde_json::to_value(value) {
+            Ok(data) => self.validate_on_write(&data),
+            // What can be written and not be held is an integer that is too wide for most readers; what cannot be written at all is
+            // told of where it is.
+            Err(_) => serde_json::to_vec(value)
+                .ok()
+                .and_then(|json| Violations::of_wide_integers(&json, &self.schema_on_write))
+                .map_or(Ok(()), Err),
+        }
     }
 
     /// Checks data that is to be written.
@@ -297,7 +312,7 @@ fn check(
     if validator.is_valid(data) {
         return Ok(());
     }
-    Err(Violations::of(validator.iter_errors(data)))
+    Err(Violations::of(validator.iter_errors(data), schema, data))
 }
 
 /// A type can describe itself with a schema that is none; everything it reads is then refused, with this reason.

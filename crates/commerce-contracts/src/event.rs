@@ -152,6 +152,17 @@ pub enum DecodeError {
         /// The newest version that the type reads: its own.
         newest: u32,
     },
+    /// The event that was asked for, and its version is not written as versions are: `orders.order.placed.V3`, `….v03`, or none.
+    #[error(
+        "the event is a {found}, which is no version of {name} as its versions are written ({name}.v1): correct its producer, then deliver \
+         the event again"
+    )]
+    MalformedVersion {
+        /// The name of the event.
+        name: &'static str,
+        /// The type of the event.
+        found: String,
+    },
     /// The type of the event and the `dataschema` beside it name different contracts.
     #[error(
         "the event is a {event_type}, and its dataschema says {data_schema}: one of them is wrong, so its producer must set both from one contract"

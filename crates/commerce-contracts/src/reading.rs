@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -43,7 +44,7 @@ pub(crate) struct Reading<'a> {
     time: Option<Cow<'a, str>>,
     data_content_type: Option<Cow<'a, str>>,
     data_schema: Option<Cow<'a, str>>,
-    extensions: BTreeMap<String, Attribute>,
+    extensions: BTreeMap<Cow<'static, str>, Attribute>,
     /// Whether one of [`TEXT_EXTENSIONS`](attribute::TEXT_EXTENSIONS) is empty.
     has_empty_extension: bool,
 }
@@ -76,20 +77,25 @@ impl<'a> Reading<'a> {
     }
 
     fn take_extension(&mut self, name: &str, value: Found<'a>) -> Result<(), EnvelopeError> {
-        attribute::check_extension_name(name)?;
         let mut value = Attribute::from(value);
-        if attribute::TEXT_EXTENSIONS.contains(&name) {
+        let name = if let Some(known) = attribute::text_extension(name) {
             // Some producers write a number where the specification says text.
             if value.as_str().is_none() {
                 value = Attribute::String(value.to_string());
             }
             self.has_empty_extension |= value.as_str() == Some("");
-        }
-        match self.extensions.get(name) {
-            Some(known) if *known != value => return Err(EnvelopeError::duplicate(name)),
-            Some(_) => {}
-            None => {
-                self.extensions.insert(name.to_owned(), value);
+            Cow::Borrowed(known)
+        } else {
+            attribute::check_extension_name(name)?;
+            Cow::Owned(name.to_owned())
+        };
+        match self.extensions.entry(name) {
+            Entry::Occupied(known) if *known.get() != value => {
+                return Err(EnvelopeError::duplicate(known.key()));
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert(value);
             }
         }
         Ok(())
@@ -127,7 +133,7 @@ impl<'a> Reading<'a> {
         if self.has_empty_extension {
             // Of these, too, an empty one is none.
             self.extensions.retain(|name, value| {
-                value.as_str() != Some("") || !attribute::TEXT_EXTENSIONS.contains(&name.as_str())
+                value.as_str() != Some("") || attribute::text_extension(name).is_none()
             });
         }
         Ok(CloudEvent {

@@ -74,6 +74,22 @@ pub(crate) fn split(event_type: &str) -> Option<(&str, u32)> {
         .map(|version| (name, version))
 }
 
+/// Whether the type is of the event `name` with a version that is not written as versions are, or with none. What has a name of its own
+/// (`orders.order.placed.late.v1`) is another event.
+pub(crate) fn is_oddly_spelled(name: &str, event_type: &str) -> bool {
+    let Some(rest) = event_type.strip_prefix(name) else {
+        return false;
+    };
+    let Some(rest) = rest.strip_prefix('.') else {
+        return rest.is_empty();
+    };
+    let number = rest.strip_prefix(['v', 'V']).unwrap_or(rest);
+    let is_marked = number.len() < rest.len();
+    let number = number.trim_start_matches(['.', '-', '_', '+']);
+    // A number without its mark may begin the name of another event; the last segment of that is its version.
+    number.starts_with(char::is_numeric) && (is_marked || split(event_type).is_none())
+}
+
 /// What to do about a version that is not read, in the words that follow "the event is version 3 of …,".
 pub(crate) fn advice(found: u32, oldest: u32, newest: u32) -> String {
     if found > newest {
@@ -90,7 +106,7 @@ pub(crate) fn advice(found: u32, oldest: u32, newest: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{same_name, split};
+    use super::{is_oddly_spelled, same_name, split};
 
     #[test]
     fn a_version_is_written_in_one_way() {
@@ -113,6 +129,42 @@ mod tests {
             "a.v１",
         ] {
             assert_eq!(split(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_written_in_another_way_is_told_from_another_event() {
+        for odd in [
+            "a.b",
+            "a.b.v03",
+            "a.b.V3",
+            "a.b.v3-beta",
+            "a.b.v3.1",
+            "a.b.v.3",
+            "a.b.v-3",
+            "a.b.v+3",
+            "a.b.3",
+            "a.b.1.0",
+            "a.b.v4294967296",
+            "a.b.v0",
+            "a.b.v３",
+        ] {
+            assert!(is_oddly_spelled("a.b", odd), "{odd}");
+        }
+        for other in [
+            "a.b.c",
+            "a.b.late.v1",
+            "a.bc",
+            "a.bc.v03",
+            "a",
+            "x.a.b",
+            "a.b.v",
+            "a.b.very",
+            "a.b.vip.v1",
+            "a.b.3d.v1",
+            "",
+        ] {
+            assert!(!is_oddly_spelled("a.b", other), "{other}");
         }
     }
 

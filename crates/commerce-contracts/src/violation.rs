@@ -6,7 +6,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// Where, as a JSON pointer into the data; empty for the whole. What is missing is pointed to where it would be.
+    /// Where, as a JSON pointer into the data; empty for the whole. What is missing is pointed to where it would be. A name that the schema
+    /// does not know, the key of a map or a property beside those of the contract, is `*`: who sent it may have put anything there.
     pub pointer: String,
     /// What the schema allows there: kinds of values, limits, the names of an enumeration.
     pub expected: String,
@@ -29,7 +30,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every place where data breaks its schema (the first thousand, when there are more).
+/// Every place where data breaks its schema (the first thousand, when there are more). They quote nothing of the data, neither values
+/// nor keys: both can tell about a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
@@ -69,28 +71,51 @@ impl std::error::Error for Violations {}
 
 #[cfg(feature = "validation")]
 mod describe {
+    use std::collections::{BTreeMap, HashSet};
+
     use jsonschema::ValidationError;
     use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+    use jsonschema::paths::Location;
     use serde_json::Value;
+    use serde_json::value::RawValue;
 
     use super::{Violation, Violations};
 
     /// More violations than this are not listed: whoever sent them has enough to do.
     const MOST: usize = 1000;
-    /// More names of an enumeration, or of unknown properties, than this are not told.
+    /// More names of an enumeration than this are not told.
     const MOST_NAMES: usize = 20;
 
     impl Violations {
-        pub(crate) fn of<'a>(errors: impl Iterator<Item = ValidationError<'a>>) -> Self {
+        pub(crate) fn of<'a>(
+            errors: impl Iterator<Item = ValidationError<'a>>,
+            schema: &Value,
+            data: &Value,
+        ) -> Self {
+            let names = Names::of(schema, data);
             let mut found = Vec::new();
             for error in errors {
-                collect(&error, &mut found);
+                names.collect(&error, &mut found);
                 if found.len() >= MOST {
                     found.truncate(MOST);
                     break;
                 }
             }
             Self(found)
+        }
+
+        /// Integers that JSON can write and hardly anybody reads; None when there are none, or `json` is not JSON.
+        pub(crate) fn of_wide_integers(json: &[u8], schema: &Value) -> Option<Self> {
+            let mut found = Vec::new();
+            let root = serde_json::from_slice(json).ok()?;
+            wide_integers(
+                &Names::of(schema, &Value::Null),
+                String::new(),
+                root,
+                &mut found,
+            );
+            found.truncate(MOST);
+            (!found.is_empty()).then_some(Self(found))
         }
 
         pub(crate) fn of_schema(error: &ValidationError<'_>) -> Self {
@@ -106,48 +131,164 @@ mod describe {
         }
     }
 
-    fn collect(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
-        let pointer = error.instance_path().to_string();
-        match error.kind() {
-            // A choice that only one alternative comes near to is explained by that one: what may be null and is an object is
-            // wrong where the object is.
-            Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-                let mut near = context
-                    .iter()
-                    .filter(|errors| !errors.iter().any(|inner| is_other_kind(inner, error)));
-                if let (Some(only), None) = (near.next(), near.next())
-                    && context.len() > 1
-                {
-                    for inner in only {
-                        collect(inner, found);
-                    }
-                    return;
+    /// The names of properties that the schema tells, wherever it does. All other names are the sender's.
+    struct Names<'a> {
+        told: HashSet<&'a str>,
+        data: &'a Value,
+    }
+
+    impl<'a> Names<'a> {
+        fn of(schema: &'a Value, data: &'a Value) -> Self {
+            let mut told = HashSet::new();
+            declared(schema, &mut told);
+            Self { told, data }
+        }
+
+        /// The data says what is an index: a key can be of digits as well.
+        fn pointer(&self, location: &Location) -> String {
+            let mut pointer = String::new();
+            let mut here = Some(self.data);
+            for segment in location.as_str().split('/').skip(1) {
+                let name = segment.replace("~1", "/").replace("~0", "~");
+                if let Some(Value::Array(items)) = here {
+                    let index = name.parse::<usize>().ok();
+                    here = index.and_then(|index| items.get(index));
+                    step(&mut pointer, if here.is_some() { &name } else { "*" });
+                } else {
+                    here = here.and_then(|value| value.get(&name));
+                    step(&mut pointer, self.shown(&name));
                 }
             }
-            Kind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                let name = name.replace('~', "~0").replace('/', "~1");
-                found.push(Violation {
-                    pointer: format!("{pointer}/{name}"),
-                    expected: "a value, which is required".to_owned(),
-                    found: "nothing".to_owned(),
-                });
-                return;
+            pointer
+        }
+
+        fn shown<'b>(&self, name: &'b str) -> &'b str {
+            if self.told.contains(name) { name } else { "*" }
+        }
+
+        fn collect(&self, error: &ValidationError<'_>, found: &mut Vec<Violation>) {
+            let mut pointer = self.pointer(error.instance_path());
+            match error.kind() {
+                // A choice that only one alternative comes near to is explained by that one: what may be null and is an object is
+                // wrong where the object is.
+                Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+                    let mut near = context
+                        .iter()
+                        .filter(|errors| !errors.iter().any(|inner| is_other_kind(inner, error)));
+                    if let (Some(only), None) = (near.next(), near.next())
+                        && context.len() > 1
+                    {
+                        for inner in only {
+                            self.collect(inner, found);
+                        }
+                        return;
+                    }
+                }
+                Kind::Required { property } => {
+                    // The name is the schema's.
+                    step(&mut pointer, property.as_str().unwrap_or_default());
+                    found.push(Violation {
+                        pointer,
+                        expected: "a value, which is required".to_owned(),
+                        found: "nothing".to_owned(),
+                    });
+                    return;
+                }
+                _ => {}
+            }
+            let violation = Violation {
+                pointer,
+                expected: expected(error),
+                found: match error.kind() {
+                    Kind::AdditionalProperties { unexpected }
+                    | Kind::UnevaluatedProperties { unexpected } => match unexpected.len() {
+                        1 => "1 other property".to_owned(),
+                        count => format!("{count} other properties"),
+                    },
+                    Kind::UnevaluatedItems { unexpected } => {
+                        format!("{} more", counted(unexpected.len() as u64, "item"))
+                    }
+                    Kind::PropertyNames { error } => {
+                        format!("a name that is {}", kind_of(error.instance()))
+                    }
+                    _ => kind_of(error.instance()),
+                },
+            };
+            // Without their keys, the entries of a map are wrong in one and the same way.
+            if found.last() != Some(&violation) {
+                found.push(violation);
+            }
+        }
+    }
+
+    fn declared<'a>(schema: &'a Value, names: &mut HashSet<&'a str>) {
+        match schema {
+            Value::Object(members) => {
+                for (keyword, value) in members {
+                    match (keyword.as_str(), value) {
+                        ("properties", Value::Object(properties)) => {
+                            names.extend(properties.keys().map(String::as_str));
+                        }
+                        ("required", Value::Array(required)) => {
+                            names.extend(required.iter().filter_map(Value::as_str));
+                        }
+                        _ => {}
+                    }
+                    declared(value, names);
+                }
+            }
+            Value::Array(parts) => {
+                for part in parts {
+                    declared(part, names);
+                }
             }
             _ => {}
         }
-        found.push(Violation {
-            pointer,
-            expected: expected(error),
-            found: match error.kind() {
-                Kind::AdditionalProperties { unexpected }
-                | Kind::UnevaluatedProperties { unexpected } => {
-                    let names = unexpected.iter().map(|name| quoted(name));
-                    format!("also {}", joined(names, " and "))
+    }
+
+    fn step(pointer: &mut String, name: &str) {
+        pointer.push('/');
+        pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    }
+
+    fn wide_integers(
+        names: &Names<'_>,
+        pointer: String,
+        json: &RawValue,
+        found: &mut Vec<Violation>,
+    ) {
+        let inside = |name: &str| {
+            let mut pointer = pointer.clone();
+            step(&mut pointer, name);
+            pointer
+        };
+        match json.get().as_bytes().first() {
+            Some(b'{') => {
+                let members: BTreeMap<String, &RawValue> =
+                    serde_json::from_str(json.get()).unwrap_or_default();
+                for (name, value) in members {
+                    wide_integers(names, inside(names.shown(&name)), value, found);
                 }
-                _ => kind_of(error.instance()),
-            },
-        });
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(json.get()).unwrap_or_default();
+                for (index, value) in items.into_iter().enumerate() {
+                    wide_integers(names, inside(&index.to_string()), value, found);
+                }
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let digits = json.get();
+                let is_integer = !digits.contains(['.', 'e', 'E']);
+                if is_integer && digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err() {
+                    found.push(Violation {
+                        pointer,
+                        expected: "an integer of at most 64 bits, which every language reads, or its digits as a string".to_owned(),
+                        found: "an integer of more than 64 bits".to_owned(),
+                    });
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The alternative is for another kind of value than is there.
@@ -203,8 +344,12 @@ mod describe {
             Kind::UniqueItems => "an array whose items all differ".to_owned(),
             Kind::Contains => "an array with an item of the kind that must be in it".to_owned(),
             Kind::FalseSchema => "nothing: no value is allowed here".to_owned(),
-            // The rest is rare and speaks of the schema; the value is masked.
-            other => format!("what `{}` says ({})", other.keyword(), error.masked()),
+            Kind::UnevaluatedItems { .. } => "no items but those of the contract".to_owned(),
+            Kind::PropertyNames { error } => {
+                format!("properties whose name is {}", expected(error))
+            }
+            // The rest is rare, and what the validator says about it may quote the data.
+            other => format!("what `{}` in the contract says", other.keyword()),
         }
     }
 
@@ -250,15 +395,6 @@ mod describe {
             text.push_str(" more");
         }
         text
-    }
-
-    /// The name of a property, which the sender chose: cut where it is longer than names are.
-    fn quoted(name: &str) -> String {
-        const LONGEST: usize = 40;
-        match name.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("`{}…`", &name[..end]),
-            None => format!("`{name}`"),
-        }
     }
 
     fn named(kind: &str) -> &'static str {

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use commerce_contracts::gate::{Gate, GateError, Outcome, Rules, SchemaSet, compare};
+use commerce_contracts::compatibility::Mode;
+use commerce_contracts::gate::{
+    Allowance, Change, Gate, GateError, Outcome, Rules, SchemaSet, compare,
+};
 use commerce_contracts::{Contract, Event};
 use expectation::expect;
 use tempfile::TempDir;
@@ -119,6 +122,59 @@ placed!(optional_field_added {
     coupon: Option<String>,
 });
 
+placed!(note_removed {
+    order_id: String,
+    #[schemars(range(min = 1))]
+    total_minor: i64,
+    channel: channel::Channel,
+});
+placed!(note_of_another_type {
+    order_id: String,
+    #[schemars(range(min = 1))]
+    total_minor: i64,
+    channel: channel::Channel,
+    note: Option<i64>,
+});
+placed!(documented {
+    order_id: String,
+    #[schemars(range(min = 1))]
+    total_minor: i64,
+    channel: channel::Channel,
+    /// What the customer asks for.
+    note: Option<String>,
+});
+
+/// An event about a person, with the marks and without.
+macro_rules! registered {
+    ($module:ident, $debug:ident { $($fields:tt)* }) => {
+        mod $module {
+            #[allow(unused_imports, reason = "one of the derives is Debug")]
+            use commerce_contracts::{Event, PersonalData};
+            use schemars::JsonSchema;
+            use serde::{Deserialize, Serialize};
+
+            #[derive($debug, Event, Serialize, Deserialize, JsonSchema)]
+            #[event(name = "shop.customer.registered", version = 1, topic = "shop", key = "customer_id")]
+            pub(super) struct Registered { $($fields)* }
+        }
+    };
+}
+registered!(marked, PersonalData {
+    customer_id: String,
+    #[event(personal)]
+    email: String,
+    nickname: Option<String>,
+});
+registered!(mark_removed, Debug {
+    customer_id: String,
+    email: String,
+    nickname: Option<String>,
+});
+registered!(email_is_gone, Debug {
+    customer_id: String,
+    nickname: Option<String>,
+});
+
 /// A crate whose recorded schemas are those of `recorded`.
 fn shop() -> TempDir {
     let shop = tempfile::tempdir().unwrap();
@@ -195,14 +251,202 @@ fn a_compatible_edit_until_it_is_recorded() {
     let folder = shop.path().join("schemas/orders.order.placed");
     assert_eq!(
         changed,
-        ["v1.json", "v1.read.json", "v1.avsc"].map(|name| folder.join(name))
+        [
+            "v1.earlier/1.json",
+            "v1.earlier/1.read.json",
+            "v1.earlier/1.avsc",
+            "v1.json",
+            "v1.read.json",
+            "v1.avsc",
+        ]
+        .map(|name| folder.join(name))
     );
     gate.check().unwrap();
     let recorded = files(shop.path());
     assert_eq!(gate.bless().unwrap().len(), 0);
     assert_eq!(files(shop.path()), recorded);
     // What an unfinished write would leave behind is not there.
-    assert_eq!(recorded.len(), 3);
+    assert_eq!(recorded.len(), 6);
+}
+
+#[test]
+fn a_field_that_was_removed_does_not_come_back_as_another() {
+    let shop = shop();
+    let gate = |contract| Gate::of([contract], shop.path());
+    let folder = shop.path().join("schemas/orders.order.placed");
+    let blessed = gate(note_removed::OrderPlaced::contract()).bless().unwrap();
+    assert_eq!(
+        blessed,
+        [
+            "v1.earlier/1.json",
+            "v1.earlier/1.read.json",
+            "v1.earlier/1.avsc",
+            "v1.json",
+            "v1.avsc",
+            "v1.read.json",
+        ]
+        .map(|name| folder.join(name))
+    );
+    let before = files(shop.path());
+    let again = gate(note_of_another_type::OrderPlaced::contract());
+    expect(
+        "gate_refuses/field_came_back.txt",
+        &again.check().unwrap_err().to_string(),
+    );
+    assert!(again.bless().is_err());
+    assert_eq!(files(shop.path()), before);
+    // Who asks for less gets less.
+    let last_only = again.mode(Mode::Full);
+    let text = last_only.check().unwrap_err().to_string();
+    assert!(
+        text.contains("the change is compatible, and not recorded"),
+        "{text}"
+    );
+}
+
+#[test]
+fn each_state_of_a_version_is_kept_once_and_only_when_it_means_something_else() {
+    let shop = shop();
+    let earlier = || {
+        let names = files(shop.path()).into_keys();
+        names
+            .filter(|name| name.contains("earlier") && name.ends_with(".avsc"))
+            .count()
+    };
+    for (contract, states) in [
+        (documented::OrderPlaced::contract(), 0),
+        (recorded::OrderPlaced::contract(), 0),
+        (optional_field_added::OrderPlaced::contract(), 1),
+        (recorded::OrderPlaced::contract(), 2),
+        (optional_field_added::OrderPlaced::contract(), 2),
+        (documented::OrderPlaced::contract(), 2),
+    ] {
+        let gate = Gate::of([contract], shop.path());
+        gate.bless().unwrap();
+        gate.check().unwrap();
+        assert_eq!(earlier(), states);
+    }
+    // An earlier state that is no schema file is told of, and so is one without the version itself.
+    let folder = shop.path().join("schemas/orders.order.placed");
+    let gate = Gate::of([recorded::OrderPlaced::contract()], shop.path());
+    fs::write(folder.join("v1.earlier/01.json"), "{}").unwrap();
+    let error = gate.check().unwrap_err().to_string();
+    assert!(
+        error.contains("v1.earlier/01.json: the name of a schema file is"),
+        "{error}"
+    );
+    fs::rename(folder.join("v1.earlier"), folder.join("v2.earlier")).unwrap();
+    fs::remove_file(folder.join("v2.earlier/01.json")).unwrap();
+    let error = gate.check().unwrap_err().to_string();
+    assert!(
+        error.contains("no v2.json or v2.avsc that says what it is"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_mark_of_personal_data_that_is_lost() {
+    let shop = tempfile::tempdir().unwrap();
+    let gate = |contract| Gate::of([contract], shop.path());
+    gate(marked::Registered::contract()).bless().unwrap();
+    let without = gate(mark_removed::Registered::contract());
+    expect(
+        "gate_refuses/personal_mark_lost.txt",
+        &without.check().unwrap_err().to_string(),
+    );
+    assert!(without.bless().is_err());
+    let allowance = "shop.customer.registered.v1:PERSONAL_MARK_LOST".parse::<Allowance>();
+    let allowing = without.clone().allow(allowance);
+    allowing.bless().unwrap();
+    without.check().unwrap();
+    // It was for this one change.
+    let error = allowing.check().unwrap_err();
+    assert!(matches!(error, GateError::StaleAllowance(_)), "{error}");
+    // What breaks readers is not for anybody to allow.
+    let error = "shop.customer.registered.v1:TYPE_CHANGED".parse::<Allowance>();
+    assert!(
+        error
+            .unwrap_err()
+            .contains("what breaks readers is a new version")
+    );
+}
+
+#[test]
+fn a_mark_is_not_lost_by_removing_the_field_for_a_while() {
+    let optional = |mark: &str| {
+        let schema = format!(
+            r#"{{"type": "object", "properties": {{"id": {{"type": "string"}}, "email": {{"type": "string"{mark}}}}}, "required": ["id"]}}"#
+        );
+        (
+            "shop.customer.registered/v1.json".to_owned(),
+            schema.into_bytes(),
+        )
+    };
+    let without =
+        br#"{"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}"#;
+    let (_, marked) = optional(r#", "x-personal": true"#);
+    let old = SchemaSet::from_files([
+        (
+            "shop.customer.registered/v1.json".to_owned(),
+            without.to_vec(),
+        ),
+        (
+            "shop.customer.registered/v1.earlier/1.json".to_owned(),
+            marked,
+        ),
+    ])
+    .unwrap();
+    let rules = |change: &Change| change.breaks.iter().map(|one| one.rule).collect::<Vec<_>>();
+    let new = SchemaSet::from_files([optional("")]).unwrap();
+    let change = compare(&old, &new, Rules::default()).remove(0);
+    assert!(rules(&change).contains(&"PERSONAL_MARK_LOST"), "{change:?}");
+    let new = SchemaSet::from_files([optional(r#", "x-personal": true"#)]).unwrap();
+    let change = compare(&old, &new, Rules::default()).remove(0);
+    assert_eq!(rules(&change), ["EARLIER_STATE_LOST"]);
+}
+
+#[test]
+fn a_removed_field_takes_its_mark_along() {
+    let shop = tempfile::tempdir().unwrap();
+    Gate::of([marked::Registered::contract()], shop.path())
+        .bless()
+        .unwrap();
+    let gone = Gate::of([email_is_gone::Registered::contract()], shop.path());
+    let text = gone.check().unwrap_err().to_string();
+    assert!(!text.contains("PERSONAL_MARK_LOST"), "{text}");
+}
+
+#[test]
+fn one_of_two_schemas_that_is_deleted() {
+    for (ending, edited) in [
+        ("json", enum_value_added::OrderPlaced::contract()),
+        ("avsc", recorded::OrderPlaced::contract()),
+    ] {
+        let shop = shop();
+        fs::remove_file(
+            shop.path()
+                .join(format!("schemas/orders.order.placed/v1.{ending}")),
+        )
+        .unwrap();
+        if ending == "json" {
+            fs::remove_file(shop.path().join("schemas/orders.order.placed/v1.read.json")).unwrap();
+        }
+        let gate = Gate::of([edited], shop.path());
+        for text in [
+            gate.check().unwrap_err().to_string(),
+            gate.bless().unwrap_err().to_string(),
+        ] {
+            assert!(text.contains("SCHEMA_NOT_RECORDED"), "{text}");
+            assert!(
+                text.contains(&format!("restore v1.{ending} as it was committed")),
+                "{text}"
+            );
+        }
+        let allowance = "orders.order.placed.v1:SCHEMA_NOT_RECORDED".parse::<Allowance>();
+        let allowed = gate.allow(allowance).bless();
+        // Allowing that does not allow what the other schema shows.
+        assert_eq!(allowed.is_ok(), ending == "avsc", "{allowed:?}");
+    }
 }
 
 #[test]
@@ -254,7 +498,7 @@ fn one_contract_by_two_types_and_exceptions_of_nothing() {
         panic!("several types of one contract were accepted");
     };
     assert_eq!(one, "gate_refuses::bound_tightened::OrderPlaced");
-    assert_eq!(other, "gate_refuses::enum_value_added::OrderPlaced");
+    assert_eq!(other, "gate_refuses::documented::OrderPlaced");
     let error = package.except(["shop::Gone"]).check().unwrap_err();
     assert!(matches!(error, GateError::StaleException(path) if path == "shop::Gone"));
 }
@@ -320,7 +564,9 @@ fn avro_that_lost_a_default() {
     )])
     .unwrap();
     let lost = set(r#"{"name": "coupon", "type": "string"}"#);
-    let rules = Rules::default();
+    // Two states alone, without what was before.
+    let mut rules = Rules::default();
+    rules.mode = Mode::Full;
     assert_eq!(
         compare(&without, &with, rules)[0].outcome,
         Outcome::Compatible

@@ -240,3 +240,57 @@ fn an_event_that_breaks_its_own_contract_is_not_written() {
          6 characters"
     );
 }
+
+/// What a contract is not made for, and a value can still hold: more than 64 bits.
+#[derive(Serialize)]
+struct Wide {
+    id: &'static str,
+    count: i128,
+    by_name: BTreeMap<&'static str, u128>,
+}
+
+#[derive(Clone, Debug, Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "test.thing.counted", version = 1, topic = "test", key = "id")]
+struct Counted {
+    id: String,
+    #[schemars(with = "Unlimited")]
+    count: i64,
+    by_name: BTreeMap<String, u64>,
+}
+
+/// An integer of any size, as far as the schema goes.
+#[derive(JsonSchema)]
+#[schemars(extend("format" = "int128"))]
+#[expect(dead_code, reason = "it is for its schema")]
+struct Unlimited(i128);
+
+#[test]
+fn integers_of_more_than_64_bits_are_refused() {
+    let check = |count: i128, other: u128| {
+        let by_name = BTreeMap::from([("secret", other)]);
+        let wide = Wide {
+            id: "a",
+            count,
+            by_name,
+        };
+        Counted::contract()
+            .check(&wide)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(check(i128::from(u64::MAX), u128::from(u64::MAX)), Ok(()));
+    assert_eq!(check(i128::from(i64::MIN), 0), Ok(()));
+    let said = "expected an integer of at most 64 bits, which every language reads, or its digits as a string, found an integer of more than \
+                64 bits";
+    assert_eq!(
+        check(i128::from(u64::MAX) + 1, 0),
+        Err(format!("/count: {said}"))
+    );
+    assert_eq!(
+        check(i128::from(i64::MIN) - 1, 0),
+        Err(format!("/count: {said}"))
+    );
+    assert_eq!(
+        check(i128::MIN, u128::MAX),
+        Err(format!("/by_name/*: {said}; /count: {said}"))
+    );
+}

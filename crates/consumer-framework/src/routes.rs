@@ -43,7 +43,7 @@ struct Route<S> {
 pub(crate) enum Found<'a, S> {
     /// A handler takes it.
     Handler(&'a Run<S>),
-    /// Typed handlers take its event, and none of them this version; why.
+    /// Typed handlers take its event, and none of them this version, or what is written where a version is; why.
     UnknownVersion(DecodeError),
 }
 
@@ -139,12 +139,16 @@ impl<S: Send + Sync + 'static> Routes<S> {
         if self.ignores_unknown_versions {
             return None;
         }
-        let (name, _) = event_type.rsplit_once('.')?;
-        match topic.known.get(name)?.version_of(event_type) {
-            Err(refusal @ DecodeError::UnknownVersion { .. }) => {
-                Some(Found::UnknownVersion(refusal))
-            }
-            _ => None,
-        }
+        // Also a version that is written in a way of its own is of the event that its name begins with.
+        let known = topic.known.iter();
+        known
+            .filter(|(name, _)| event_type.starts_with(**name))
+            .find_map(|(_, contract)| match contract.version_of(event_type) {
+                Err(
+                    refusal @ (DecodeError::UnknownVersion { .. }
+                    | DecodeError::MalformedVersion { .. }),
+                ) => Some(Found::UnknownVersion(refusal)),
+                _ => None,
+            })
     }
 }

@@ -6,6 +6,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::keywords::{each_avro, each_schema};
+
 /// What a person wants to read first, and last. All other keys lie between, by the alphabet.
 const FIRST: [&str; 9] = [
     "$schema",
@@ -22,25 +24,36 @@ const LAST: [&str; 2] = ["$defs", "definitions"];
 
 /// `required` is a set: its order says nothing, and a moved field is no change.
 pub(super) fn normalized(schema: &Value) -> Value {
-    match schema {
-        Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(key, value)| {
-                    let mut value = normalized(value);
-                    if key == "required"
-                        && let Value::Array(names) = &mut value
-                        && names.iter().all(Value::is_string)
-                    {
-                        names.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
-                    }
-                    (key.clone(), value)
-                })
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.iter().map(normalized).collect()),
-        other => other.clone(),
-    }
+    each_schema(schema, &|members| {
+        if let Some(Value::Array(names)) = members.get_mut("required")
+            && names.iter().all(Value::is_string)
+        {
+            names.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+        }
+    })
+}
+
+/// A JSON Schema without what is only for people.
+pub(super) fn meaning(schema: &Value) -> Value {
+    const FOR_PEOPLE: [&str; 7] = [
+        "$comment",
+        "title",
+        "description",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+    ];
+    each_schema(schema, &|members| {
+        members.retain(|keyword, _| !FOR_PEOPLE.contains(&keyword.as_str()));
+    })
+}
+
+/// An Avro schema without what is only for people.
+pub(super) fn avro_meaning(schema: &Value) -> Value {
+    each_avro(schema, &|members| {
+        members.remove("doc");
+    })
 }
 
 /// The text of a file: the same for the same schema, whichever features `serde_json` was built with.
@@ -102,6 +115,34 @@ mod tests {
             compact(&normalized(&one)),
             r#"{"$schema":"s","type":"object","properties":{"a":{},"b":{}},"required":["a","b"]}"#
         );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_keyword_is_left_alone() {
+        let data = json!({"required": ["b", "a"], "description": "x"});
+        let schema = json!({
+            "const": data, "enum": [data], "default": data, "examples": [data], "x-other": data,
+            "properties": {"required": {"enum": [["b", "a"]]}, "description": {"title": "x", "allOf": [data]}},
+        });
+        let sorted = json!({"required": ["a", "b"], "description": "x"});
+        let mut expected = schema.clone();
+        expected["properties"]["description"]["allOf"] = json!([sorted]);
+        assert_eq!(normalized(&schema), expected);
+
+        let mut expected = schema.clone();
+        expected["properties"]["description"] = json!({"allOf": [{"required": ["b", "a"]}]});
+        expected.as_object_mut().unwrap().remove("examples");
+        assert_eq!(meaning(&schema), expected);
+    }
+
+    #[test]
+    fn the_meaning_of_avro_is_without_its_documentation() {
+        let field = json!({"name": "doc", "doc": "x", "type": ["null", {"type": "map", "values": "int", "doc": "x"}],
+            "default": {"doc": 1}});
+        let record = json!({"type": "record", "name": "A", "doc": "x", "fields": [field]});
+        let bare = json!({"name": "doc", "type": ["null", {"type": "map", "values": "int"}], "default": {"doc": 1}});
+        let meaning = json!({"type": "record", "name": "A", "fields": [bare]});
+        assert_eq!(avro_meaning(&record), meaning);
     }
 
     #[test]

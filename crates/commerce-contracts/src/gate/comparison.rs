@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::edit::{self, Edit};
-use super::remedy;
-use super::schema_set::{ContractId, RecordedContract, SchemaSet};
+use super::schema_set::{self, ContractId, RecordedContract, SchemaSet};
+use super::{personal, remedy};
 use crate::compatibility::json::{self, Policy, Schemas};
 use crate::compatibility::{Direction, Finding, Mode, Rule, Verdict, avro};
 
@@ -16,7 +17,8 @@ use crate::compatibility::{Direction, Finding, Mode, Rule, Verdict, avro};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rules {
-    /// Who must understand whom. The default is [`Mode::Full`].
+    /// Who must understand whom. The default is [`Mode::FullTransitive`]: also what a version was before counts, for its events are
+    /// stored.
     pub mode: Mode,
     /// What writers of JSON are taken to write.
     pub policy: Policy,
@@ -27,7 +29,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            mode: Mode::Full,
+            mode: Mode::FullTransitive,
             policy: Policy::default(),
             allow_unknown: false,
         }
@@ -57,6 +59,24 @@ impl fmt::Display for Part {
     }
 }
 
+/// A schema of the contract that was there is not any more.
+pub(super) const SCHEMA_REMOVED: &str = "SCHEMA_REMOVED";
+/// A field was marked as personal data and is not any more.
+const PERSONAL_MARK_LOST: &str = "PERSONAL_MARK_LOST";
+/// What the version was is not kept.
+const EARLIER_STATE_LOST: &str = "EARLIER_STATE_LOST";
+
+/// One of a contract's schemas is recorded, and another is not.
+const SCHEMA_NOT_RECORDED: &str = "SCHEMA_NOT_RECORDED";
+
+/// What a person may know better than any schema tells, and allow: see [`Allowance`].
+const ALLOWABLE: [&str; 4] = [
+    SCHEMA_REMOVED,
+    SCHEMA_NOT_RECORDED,
+    PERSONAL_MARK_LOST,
+    EARLIER_STATE_LOST,
+];
+
 /// One reason why a change must not be released under the same version.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -67,6 +87,9 @@ pub struct Break {
     pub rule: &'static str,
     /// Incompatible, or unknown.
     pub verdict: Verdict,
+    /// Which earlier state of the version breaks (`v1.earlier/2`); none for the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
     /// Who reads whom there; none where it is not about reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -86,6 +109,13 @@ pub struct Break {
     /// What helps without a new version; none where nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+}
+
+impl Break {
+    /// Whether a person may allow it, as an [`Allowance`]: it is about what is recorded, and no reader breaks by it.
+    pub fn is_allowable(&self) -> bool {
+        ALLOWABLE.contains(&self.rule)
+    }
 }
 
 /// What became of one contract.
@@ -149,10 +179,76 @@ pub fn compare(old: &SchemaSet, new: &SchemaSet, rules: Rules) -> Vec<Change> {
         .collect()
 }
 
+/// What a person vouches for, because no schema can say it: `orders.order.placed.v1:PERSONAL_MARK_LOST`. Only rules about what is recorded
+/// can be allowed, never one by which a reader breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    contract: String,
+    rule: &'static str,
+}
+
+impl FromStr for Allowance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (contract, rule) = text.split_once(':').ok_or(
+            "an allowance is a contract and a rule: orders.order.placed.v1:PERSONAL_MARK_LOST",
+        )?;
+        let known = ALLOWABLE.into_iter().find(|known| *known == rule);
+        Ok(Self {
+            contract: contract.to_owned(),
+            rule: known.ok_or_else(|| {
+                format!(
+                    "{rule} cannot be allowed, only {}: what breaks readers is a new version",
+                    ALLOWABLE.join(", ")
+                )
+            })?,
+        })
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.contract, self.rule)
+    }
+}
+
+/// Takes what is allowed out of the breaks. Returns the allowances that allowed nothing.
+pub fn allow(changes: &mut [Change], allowances: &[Allowance]) -> Vec<Allowance> {
+    let mut stale = Vec::new();
+    for allowance in allowances {
+        let mut used = false;
+        for change in &mut *changes {
+            if change.contract.to_string() != allowance.contract {
+                continue;
+            }
+            let before = change.breaks.len();
+            change.breaks.retain(|one| one.rule != allowance.rule);
+            used |= change.breaks.len() < before;
+            if change.breaks.is_empty() && change.outcome == Outcome::Incompatible {
+                change.outcome = if change.edits.is_empty() {
+                    Outcome::Unchanged
+                } else {
+                    Outcome::Compatible
+                };
+            }
+        }
+        if !used {
+            stale.push(allowance.clone());
+        }
+    }
+    stale
+}
+
 fn change(id: &ContractId, old: &RecordedContract, new: &RecordedContract, rules: Rules) -> Change {
     let mut breaks = facts(old, new);
+    breaks.extend(marks_lost(old, new));
     breaks.extend(json_breaks(old, new, rules));
     breaks.extend(avro_breaks(old, new, rules));
+    if rules.mode.is_transitive() {
+        breaks.extend(earlier_breaks(id, old, new, rules, &breaks));
+        breaks.extend(forgotten(id, old, new, &breaks));
+    }
     let edits = edits(old, new);
     let outcome = if !breaks.is_empty() {
         Outcome::Incompatible
@@ -166,6 +262,132 @@ fn change(id: &ContractId, old: &RecordedContract, new: &RecordedContract, rules
         outcome,
         edits,
         breaks,
+    }
+}
+
+/// What earlier states break, beyond what the last one does.
+fn earlier_breaks(
+    id: &ContractId,
+    old: &RecordedContract,
+    new: &RecordedContract,
+    rules: Rules,
+    known: &[Break],
+) -> Vec<Break> {
+    let same = |one: &Break, other: &Break| {
+        (one.part, one.rule, one.direction, &one.field)
+            == (other.part, other.rule, other.direction, &other.field)
+    };
+    let mut compared = vec![old];
+    let mut found = Vec::<Break>::new();
+    // What the baseline knew, and what came since; the newest first.
+    let states = new.earlier.iter().rev().chain(old.earlier.iter().rev());
+    for (number, state) in states {
+        if compared.iter().any(|known| known.means_the_same(state)) {
+            continue;
+        }
+        compared.push(state);
+        // An earlier state without a schema is one from before there was any.
+        let breaks = json_breaks(state, new, rules).into_iter();
+        for mut one in breaks.chain(avro_breaks(state, new, rules)) {
+            if one.rule == SCHEMA_REMOVED
+                || known.iter().chain(&found).any(|known| same(known, &one))
+            {
+                continue;
+            }
+            one.state = Some(schema_set::state_path(id.version, *number));
+            found.push(one);
+        }
+    }
+    found
+}
+
+/// What the version was has to stay beside it, or the next change is not compared with it.
+fn forgotten(
+    id: &ContractId,
+    old: &RecordedContract,
+    new: &RecordedContract,
+    known: &[Break],
+) -> Option<Break> {
+    let is_gone = |state: &&RecordedContract| !new.has_been(state);
+    let states = old.earlier.values().filter(is_gone).count();
+    // A change that breaks readers is to be taken back, not to be recorded.
+    let is_recordable = known.iter().all(Break::is_allowable);
+    if states == 0 && (new.has_been(old) || !is_recordable) {
+        return None;
+    }
+    let folder = format!("v{}.earlier", id.version);
+    let why = if states == 0 {
+        format!("The version has changed, and what it was is not kept in {folder}.")
+    } else {
+        format!("{folder} has lost states that the version had.")
+    };
+    Some(Break {
+        state: None,
+        remedy: Some(format!(
+            "keep what the version was: record the change by the gate (CONTRACTS_BLESS=1), or by `contracts check … --record`, and commit {folder}; \
+             what was deleted there, restore"
+        )),
+        who: "Later changes are not compared with it, so they may break whoever stored or still runs that state.",
+        ..of_contract(EARLIER_STATE_LOST, why)
+    })
+}
+
+/// What was told to be personal data and is not any more.
+fn marks_lost(old: &RecordedContract, new: &RecordedContract) -> Vec<Break> {
+    let mut breaks = Vec::<Break>::new();
+    for (part, of) in [
+        (Part::JsonSchema, personal::of_json as fn(&_) -> _),
+        (Part::Avro, personal::of_avro),
+    ] {
+        let states = old.earlier.values().chain([old]).map(of);
+        let (Ok(states), Ok(new)) = (states.collect::<Result<Vec<_>, _>>(), of(new)) else {
+            breaks.push(Break {
+                part,
+                verdict: Verdict::Unknown,
+                who: "Whoever has to tell, to hide or to erase personal data may miss some.",
+                ..of_contract(
+                    PERSONAL_MARK_LOST,
+                    "The schema has more fields than can be followed, so it is not known whether a mark of personal data was lost."
+                        .to_owned(),
+                )
+            });
+            continue;
+        };
+        let Some(new) = new else { continue };
+        for field in personal::lost(states.iter().flatten(), &new) {
+            breaks.push(Break {
+                part,
+                who: "Whoever has to tell, to hide or to erase personal data does not find it any more; stored events still hold it.",
+                remedy: Some(
+                    "restore the mark `#[event(personal)]` (`\"x-personal\": true` in the schema); only when the field holds nothing about a person, \
+                     and never did, allow it"
+                        .to_owned(),
+                ),
+                field,
+                ..of_contract(
+                    PERSONAL_MARK_LOST,
+                    "The field was marked as personal data, and is not any more.".to_owned(),
+                )
+            });
+        }
+    }
+    breaks
+}
+
+fn of_contract(rule: &'static str, why: String) -> Break {
+    Break {
+        part: Part::Contract,
+        rule,
+        verdict: Verdict::Incompatible,
+        state: None,
+        direction: None,
+        field: String::new(),
+        old: String::new(),
+        new: String::new(),
+        who: "",
+        why,
+        counterexample: None,
+        remedy: None,
     }
 }
 
@@ -199,20 +421,17 @@ fn facts(old: &RecordedContract, new: &RecordedContract) -> Vec<Break> {
     let changed = |rule, what: &str, old: Option<&str>, new: Option<&str>, who, remedy: &str| {
         let old = old?;
         (new != Some(old)).then(|| Break {
-            part: Part::Contract,
-            rule,
-            verdict: Verdict::Incompatible,
-            direction: None,
-            field: String::new(),
             old: format!("/x-contract/{what}"),
             new: format!("/x-contract/{what}"),
             who,
-            why: match new {
-                Some(new) => format!("The {what} was {old:?} and is {new:?}."),
-                None => format!("The {what} was {old:?} and is not told any more."),
-            },
-            counterexample: None,
             remedy: Some(remedy.to_owned()),
+            ..of_contract(
+                rule,
+                match new {
+                    Some(new) => format!("The {what} was {old:?} and is {new:?}."),
+                    None => format!("The {what} was {old:?} and is not told any more."),
+                },
+            )
         })
     };
     let topic = changed(
@@ -306,6 +525,7 @@ fn broken(part: Part, finding: Finding, old: &Value, new: &Value) -> Break {
         part,
         rule: finding.rule.id(),
         verdict: finding.verdict,
+        state: None,
         direction: Some(finding.direction),
         field,
         who: remedy::who(finding.direction),
@@ -334,20 +554,42 @@ fn required<'a>(finding: &Finding, old: &'a Value, new: &'a Value) -> Option<&'a
 fn gone(part: Part) -> Break {
     Break {
         part,
-        rule: "SCHEMA_REMOVED",
-        verdict: Verdict::Incompatible,
-        direction: None,
-        field: String::new(),
-        old: String::new(),
-        new: String::new(),
         who: "Whoever writes or reads the event by this schema has none any more.",
-        why: format!("The {part} schema is gone."),
-        counterexample: None,
         remedy: Some("restore the schema".to_owned()),
+        ..of_contract(SCHEMA_REMOVED, format!("The {part} schema is gone."))
     }
 }
 
 impl Change {
+    /// A type has every schema: one that is not recorded beside the others was deleted, and cannot be compared.
+    pub(super) fn miss(&mut self, old: &RecordedContract, new: &RecordedContract) {
+        for (part, ending, missing) in [
+            (
+                Part::JsonSchema,
+                "json",
+                old.on_write.is_none() && new.on_write.is_some(),
+            ),
+            (Part::Avro, "avsc", old.avro.is_none() && new.avro.is_some()),
+        ] {
+            if !missing {
+                continue;
+            }
+            self.outcome = Outcome::Incompatible;
+            self.breaks.push(Break {
+                part,
+                who: "Whoever wrote or read the event by the recorded schema is not looked after.",
+                remedy: Some(format!(
+                    "restore v{}.{ending} as it was committed; only when it never was, allow it",
+                    self.contract.version
+                )),
+                ..of_contract(
+                    SCHEMA_NOT_RECORDED,
+                    format!("There is no recorded {part} schema beside the other, so nothing is compared with it."),
+                )
+            });
+        }
+    }
+
     /// The report about an incompatible change, or the edits of a compatible one, for people.
     pub fn explain(&self) -> String {
         let mut text = String::new();
@@ -388,7 +630,11 @@ impl Change {
             } else {
                 ""
             };
-            writeln!(text, "    {subject} ({}, {}{unsure})", one.part, one.rule)?;
+            write!(text, "    {subject} ({}, {}{unsure})", one.part, one.rule)?;
+            match &one.state {
+                Some(state) => writeln!(text, ", by what version {version} was in {state}")?,
+                None => writeln!(text)?,
+            }
             writeln!(text, "      {}", one.who)?;
             writeln!(text, "      {}", one.why)?;
             if let Some(instance) = &one.counterexample {
@@ -402,12 +648,29 @@ impl Change {
                 writeln!(text, "    - {advice}")?;
             }
         }
+        for rule in self.allowable() {
+            writeln!(
+                text,
+                "    - to allow it: `{}:{rule}`, in CONTRACTS_ALLOW beside CONTRACTS_BLESS=1 for the gate, or as `contracts check … --allow`",
+                self.contract
+            )?;
+        }
+        if self.breaks.iter().all(Break::is_allowable) {
+            // A new version would not help.
+            return Ok(());
+        }
         let otherwise = if told.is_empty() { "" } else { "or " };
         writeln!(
             text,
             "    - {otherwise}leave version {version} as it was recorded, and publish version {}: a new type with an upcast from this one",
             version.saturating_add(1)
         )
+    }
+
+    /// The rules among its breaks that may be allowed.
+    fn allowable(&self) -> BTreeSet<&'static str> {
+        let allowable = self.breaks.iter().filter(|one| one.is_allowable());
+        allowable.map(|one| one.rule).collect()
     }
 
     fn advice(&self) -> impl Iterator<Item = String> {

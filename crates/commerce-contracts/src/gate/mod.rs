@@ -3,6 +3,8 @@
 mod canonical;
 mod comparison;
 mod edit;
+mod keywords;
+mod personal;
 #[doc(hidden)]
 pub mod registry;
 mod remedy;
@@ -13,7 +15,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use self::comparison::{Break, Change, FileEdits, Outcome, Part, Rules, compare};
+pub use self::comparison::{
+    Allowance, Break, Change, FileEdits, Outcome, Part, Rules, allow, compare,
+};
 pub use self::edit::Edit;
 use self::registry::Found;
 pub use self::schema_set::{ContractId, RecordedContract, SchemaSet, SchemaSetError};
@@ -24,6 +28,9 @@ use crate::{Contract, avro};
 /// Set to anything but `0`, the gate records compatible changes instead of failing on them.
 pub const BLESS: &str = "CONTRACTS_BLESS";
 
+/// What a person vouches for while recording, separated by commas: see [`Allowance`].
+pub const ALLOW: &str = "CONTRACTS_ALLOW";
+
 /// Compares events with the schemas that are committed beside their crate. [`assert_compatible!`](crate::assert_compatible) makes and asks it.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -33,6 +40,7 @@ pub struct Gate {
     directory: PathBuf,
     rules: Rules,
     except: Vec<String>,
+    allowances: Vec<Allowance>,
     events: Vec<Found>,
 }
 
@@ -78,6 +86,12 @@ pub enum GateError {
     /// An exception that excepts nothing.
     #[error("`{0}` is excepted from the gate, and there is no such event: remove the exception")]
     StaleException(String),
+    /// An allowance that allows nothing.
+    #[error("`{0}` is allowed, and there is nothing to allow: remove the allowance, or correct it")]
+    StaleAllowance(Allowance),
+    /// What is to be allowed cannot be.
+    #[error("{ALLOW}: {0}")]
+    Allowance(String),
     /// The committed schemas cannot be read or written.
     #[error(transparent)]
     Schemas(#[from] SchemaSetError),
@@ -106,6 +120,7 @@ impl Gate {
             directory: "schemas".into(),
             rules: Rules::default(),
             except: Vec::new(),
+            allowances: Vec::new(),
             events: contracts
                 .into_iter()
                 .map(|contract| Found {
@@ -116,17 +131,9 @@ impl Gate {
         }
     }
 
-    /// Who must understand whom within one version: [`Mode::Full`] unless said otherwise.
-    ///
-    /// # Panics
-    ///
-    /// When the mode is transitive: one state of each version is recorded here, and a promise about all of them would be empty.
+    /// Who must understand whom within one version: [`Mode::FullTransitive`] unless said otherwise. A mode that is not transitive looks
+    /// at the last recorded state alone, and passes a field that was removed and comes back as something else.
     pub fn mode(mut self, mode: Mode) -> Self {
-        assert!(
-            !mode.is_transitive(),
-            "the gate knows one recorded state of each version, so a transitive mode would check nothing more: \
-             take Backward, Forward or Full here, and compatibility::History for several"
-        );
         self.rules.mode = mode;
         self
     }
@@ -155,6 +162,13 @@ impl Gate {
         self
     }
 
+    /// Vouches for what no schema can say, such as that a field never held personal data. It is for one recording: once recorded, an
+    /// allowance allows nothing more, which is an error. [`assert`](Self::assert) takes it from `CONTRACTS_ALLOW`.
+    pub fn allow(mut self, allowances: impl IntoIterator<Item = Allowance>) -> Self {
+        self.allowances.extend(allowances);
+        self
+    }
+
     /// Panics with the report when the gate is closed. With `CONTRACTS_BLESS=1` it records what may be recorded.
     ///
     /// # Panics
@@ -171,7 +185,11 @@ impl Gate {
         };
         let bless = std::env::var(BLESS).is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
         let outcome = if bless {
-            gate.bless().map(|recorded| gate.tell(&recorded))
+            gate.allowing_by_environment().and_then(|gate| {
+                let recorded = gate.bless()?;
+                gate.tell(&recorded);
+                Ok(())
+            })
         } else {
             gate.check()
         };
@@ -180,18 +198,27 @@ impl Gate {
         }
     }
 
-    /// Ok when every event is recorded as it is, and every recorded event is there.
-    pub fn check(&self) -> Result<(), GateError> {
-        let (recorded, current) = (self.recorded()?, self.current()?);
-        let report = self.report(&compare(&recorded, &current, self.rules), false);
-        report.map_or(Ok(()), |report| Err(GateError::Differs(report)))
+    fn allowing_by_environment(self) -> Result<Self, GateError> {
+        let text = std::env::var(ALLOW).unwrap_or_default();
+        let named = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let allowances: Result<Vec<Allowance>, String> = named.map(str::parse).collect();
+        Ok(self.allow(allowances.map_err(GateError::Allowance)?))
     }
 
-    /// Records what is new and what changed compatibly, and returns the files that changed. It records nothing at all when anything
-    /// is incompatible or gone.
+    /// Ok when every event is recorded as it is, and every recorded event is there.
+    pub fn check(&self) -> Result<(), GateError> {
+        let recorded = self.recorded()?;
+        let changes = self.changes(&recorded, &self.current(&recorded)?)?;
+        self.report(&changes, false)
+            .map_or(Ok(()), |report| Err(GateError::Differs(report)))
+    }
+
+    /// Records what is new and what changed compatibly, and returns the files that changed. What a version was before is kept beside it,
+    /// in `v<N>.earlier`, where the change means something to programs. It records nothing at all when anything is incompatible or gone.
     pub fn bless(&self) -> Result<Vec<PathBuf>, GateError> {
-        let (recorded, current) = (self.recorded()?, self.current()?);
-        if let Some(report) = self.report(&compare(&recorded, &current, self.rules), true) {
+        let recorded = self.recorded()?;
+        let current = self.current(&recorded)?;
+        if let Some(report) = self.report(&self.changes(&recorded, &current)?, true) {
             return Err(GateError::Differs(report));
         }
         let directory = self.root.join(&self.directory);
@@ -200,6 +227,22 @@ impl Gate {
             changed.extend(schema_set::record(&directory, id, contract)?);
         }
         Ok(changed)
+    }
+
+    fn changes(&self, recorded: &SchemaSet, current: &SchemaSet) -> Result<Vec<Change>, GateError> {
+        let mut changes = compare(recorded, current, self.rules);
+        for change in &mut changes {
+            if let (Some(old), Some(new)) = (
+                recorded.get(&change.contract),
+                current.get(&change.contract),
+            ) {
+                change.miss(old, new);
+            }
+        }
+        match allow(&mut changes, &self.allowances).pop() {
+            Some(stale) => Err(GateError::StaleAllowance(stale)),
+            None => Ok(changes),
+        }
     }
 
     /// Past the capture of test output, or nobody would see what was written.
@@ -221,7 +264,8 @@ impl Gate {
         }
     }
 
-    fn current(&self) -> Result<SchemaSet, GateError> {
+    /// The events as they are, each with what was recorded of it until now.
+    fn current(&self, recorded: &SchemaSet) -> Result<SchemaSet, GateError> {
         for except in &self.except {
             if !self.events.iter().any(|event| event.path == *except) {
                 return Err(GateError::StaleException(except.clone()));
@@ -244,11 +288,15 @@ impl Gate {
                     other: path.clone(),
                 });
             }
-            let recorded = RecordedContract::of(contract).map_err(|source| GateError::Avro {
+            let mut current = RecordedContract::of(contract).map_err(|source| GateError::Avro {
                 event: path.clone(),
                 source,
             })?;
-            set.insert(id, recorded);
+            if let Some(old) = recorded.get(&id) {
+                current.earlier.clone_from(&old.earlier);
+                current.keep(old);
+            }
+            set.insert(id, current);
         }
         if set.is_empty() {
             return Err(match &self.package {

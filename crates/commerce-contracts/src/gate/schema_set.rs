@@ -15,6 +15,9 @@ use crate::{Contract, avro};
 /// The keyword beside JSON Schema's own under which a recorded contract says what no schema can: its topic and ordering key.
 const CONTRACT: &str = "x-contract";
 
+/// The ending of the folder that keeps what a version was before.
+const EARLIER: &str = ".earlier";
+
 /// Name and version of a contract. Ordered by both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContractId {
@@ -46,6 +49,8 @@ pub struct RecordedContract {
     pub on_read: Option<Value>,
     /// The Avro schema, `v<N>.avsc`.
     pub avro: Option<Value>,
+    /// What this version was before, by number: `v<N>.earlier/<number>.json` and so on. They have no earlier states themselves.
+    pub earlier: BTreeMap<u32, RecordedContract>,
 }
 
 impl RecordedContract {
@@ -82,8 +87,48 @@ impl RecordedContract {
         Ok(Self {
             on_write: Some(on_write),
             on_read: differs.then_some(on_read),
-            avro: Some(canonical::normalized(&avro)),
+            avro: Some(avro),
+            earlier: BTreeMap::new(),
         })
+    }
+
+    /// Whether both say the same to programs; what is only for people may differ.
+    pub(super) fn means_the_same(&self, other: &Self) -> bool {
+        let meaning = |contract: &Self| {
+            let on_write = contract.schema_on_write();
+            let on_read = contract.schema_on_read();
+            (
+                on_write.as_ref().map(canonical::meaning),
+                on_read.as_ref().map(canonical::meaning),
+                contract.avro.as_ref().map(canonical::avro_meaning),
+            )
+        };
+        meaning(self) == meaning(other)
+    }
+
+    /// Whether this is, or once was, what the other says.
+    pub(super) fn has_been(&self, other: &Self) -> bool {
+        self.means_the_same(other)
+            || self
+                .earlier
+                .values()
+                .any(|state| state.means_the_same(other))
+    }
+
+    /// Adds what the version was until now, and before, to what it has been. Returns whether that was news.
+    pub(super) fn keep(&mut self, old: &Self) -> bool {
+        let mut news = false;
+        for state in old.earlier.values().chain([old]) {
+            if self.has_been(state) {
+                continue;
+            }
+            let number = self.earlier.keys().next_back().map_or(1, |last| last + 1);
+            let mut state = state.clone();
+            state.earlier.clear();
+            self.earlier.insert(number, state);
+            news = true;
+        }
+        news
     }
 
     /// What is written, as a schema that says nothing else.
@@ -151,7 +196,8 @@ impl SchemaSetError {
     }
 }
 
-/// Recorded contracts, as they lie in a schema directory: `<name>/v<N>.json`, `v<N>.read.json`, `v<N>.avsc`.
+/// Recorded contracts, as they lie in a schema directory: `<name>/v<N>.json`, `v<N>.read.json`, `v<N>.avsc`, and the same under
+/// `v<N>.earlier/` for what the version was before.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SchemaSet(BTreeMap<ContractId, RecordedContract>);
 
@@ -163,11 +209,19 @@ impl SchemaSet {
             if !folder.is_dir() {
                 continue;
             }
-            for file in entries(&folder)? {
-                let bytes = fs::read(&file).map_err(|source| SchemaSetError::io(&file, source))?;
-                let path = file.strip_prefix(directory).unwrap_or(&file);
-                let path: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-                files.push((path.join("/"), bytes));
+            for entry in entries(&folder)? {
+                let earlier = if is_earlier(&entry) {
+                    entries(&entry)?
+                } else {
+                    vec![entry]
+                };
+                for file in earlier {
+                    let bytes =
+                        fs::read(&file).map_err(|source| SchemaSetError::io(&file, source))?;
+                    let path = file.strip_prefix(directory).unwrap_or(&file);
+                    let path: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+                    files.push((path.join("/"), bytes));
+                }
             }
         }
         Self::from_files(files)
@@ -180,41 +234,51 @@ impl SchemaSet {
     ) -> Result<Self, SchemaSetError> {
         let mut set = BTreeMap::<ContractId, RecordedContract>::new();
         for (path, bytes) in files {
-            let Some((name, file)) = path.rsplit_once('/') else {
+            let Some((folder, file)) = path.rsplit_once('/') else {
                 continue;
             };
             if file.starts_with('.') {
                 continue;
             }
-            let (version, ending) = version_and_ending(file).ok_or_else(|| {
+            let place = Place::of(folder, file).ok_or_else(|| {
                 SchemaSetError::file(
                     &path,
-                    "the name of a schema file is v<version>.json, v<version>.read.json or v<version>.avsc: rename the file, or keep it elsewhere",
+                    "the name of a schema file is v<version>.json, v<version>.read.json or v<version>.avsc, and v<version>.earlier/<number>.json \
+                     (and so on) for what the version was before: rename the file, or keep it elsewhere",
                 )
             })?;
             let schema: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| SchemaSetError::file(&path, format!("it is not JSON: {error}")))?;
-            let id = ContractId {
-                name: name.to_owned(),
-                version,
-            };
-            let contract = set.entry(id).or_default();
-            let schema = Some(canonical::normalized(&schema));
-            match ending {
-                Ending::Write => contract.on_write = schema,
-                Ending::Read => contract.on_read = schema,
-                Ending::Avro => contract.avro = schema,
+            let mut contract = set.entry(place.contract).or_default();
+            if let Some(number) = place.earlier {
+                contract = contract.earlier.entry(number).or_default();
+            }
+            match place.ending {
+                Ending::Write => contract.on_write = Some(canonical::normalized(&schema)),
+                Ending::Read => contract.on_read = Some(canonical::normalized(&schema)),
+                Ending::Avro => contract.avro = Some(schema),
             }
         }
         for (id, contract) in &set {
-            if contract.on_write.is_none() && contract.on_read.is_some() {
+            let ContractId { name, version } = id;
+            if contract.schemas().next().is_none() {
                 return Err(SchemaSetError::file(
-                    &format!("{}/v{}.read.json", id.name, id.version),
+                    &format!("{name}/v{version}.earlier"),
                     format!(
-                        "there is what is read, but no v{}.json that says what is written: restore it",
-                        id.version
+                        "there is what the version was, but no v{version}.json or v{version}.avsc that says what it is: restore it; when \
+                         none of these events exists any more, delete v{version}.earlier as well"
                     ),
                 ));
+            }
+            for (written, state) in with_states(*version, contract) {
+                if state.on_write.is_none() && state.on_read.is_some() {
+                    return Err(SchemaSetError::file(
+                        &format!("{name}/{written}.read.json"),
+                        format!(
+                            "there is what is read, but no {written}.json that says what is written: restore it"
+                        ),
+                    ));
+                }
             }
         }
         Ok(Self(set))
@@ -229,6 +293,22 @@ impl SchemaSet {
         self.0.iter()
     }
 
+    /// Keeps what the versions of this set were in an older one, and writes that into the directory that the set was read from: for
+    /// schemas that no [`Gate`](super::Gate) records. Returns the files that it wrote.
+    pub fn keep_earlier(
+        &mut self,
+        older: &Self,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>, SchemaSetError> {
+        let mut changed = Vec::new();
+        for (id, contract) in &mut self.0 {
+            if older.get(id).is_some_and(|old| contract.keep(old)) {
+                changed.extend(record_earlier(directory, id, contract)?);
+            }
+        }
+        Ok(changed)
+    }
+
     /// One contract.
     pub fn get(&self, id: &ContractId) -> Option<&RecordedContract> {
         self.0.get(id)
@@ -240,23 +320,74 @@ impl SchemaSet {
     }
 }
 
+/// What a file says, by its path.
+struct Place {
+    contract: ContractId,
+    /// The number of an earlier state.
+    earlier: Option<u32>,
+    ending: Ending,
+}
+
 enum Ending {
     Write,
     Read,
     Avro,
 }
 
-fn version_and_ending(file: &str) -> Option<(u32, Ending)> {
-    let (version, ending) = file.strip_prefix('v')?.split_once('.')?;
-    let ending = match ending {
-        "json" => Ending::Write,
-        "read.json" => Ending::Read,
-        "avsc" => Ending::Avro,
-        _ => return None,
-    };
-    // `v01` and `v+1` would be second names of one version.
-    let number: u32 = version.parse().ok()?;
-    (number > 0 && number.to_string() == version).then_some((number, ending))
+impl Place {
+    fn of(folder: &str, file: &str) -> Option<Self> {
+        let (number, ending) = file.split_once('.')?;
+        let ending = match ending {
+            "json" => Ending::Write,
+            "read.json" => Ending::Read,
+            "avsc" => Ending::Avro,
+            _ => return None,
+        };
+        let (name, version, earlier) = match folder
+            .strip_suffix(EARLIER)
+            .and_then(|folder| folder.rsplit_once('/'))
+        {
+            Some((name, version)) => (name, version, Some(counted(number)?)),
+            None => (folder, number, None),
+        };
+        Some(Self {
+            contract: ContractId {
+                name: name.to_owned(),
+                version: counted(version.strip_prefix('v')?)?,
+            },
+            earlier,
+            ending,
+        })
+    }
+}
+
+/// `01` and `+1` would be second names of one version.
+fn counted(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok()?;
+    (number > 0 && number.to_string() == text).then_some(number)
+}
+
+fn is_earlier(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().ends_with(EARLIER))
+        && path.is_dir()
+}
+
+/// The version as it is and as it was, each with the path of its files without their ending.
+fn with_states(
+    version: u32,
+    contract: &RecordedContract,
+) -> impl Iterator<Item = (String, &RecordedContract)> {
+    let earlier = contract
+        .earlier
+        .iter()
+        .map(move |(number, state)| (state_path(version, *number), state));
+    std::iter::once((format!("v{version}"), contract)).chain(earlier)
+}
+
+/// The path of the files of an earlier state, without their ending.
+pub(super) fn state_path(version: u32, number: u32) -> String {
+    format!("v{version}{EARLIER}/{number}")
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, SchemaSetError> {
@@ -281,21 +412,12 @@ pub(super) fn record(
     id: &ContractId,
     contract: &RecordedContract,
 ) -> Result<Vec<PathBuf>, SchemaSetError> {
+    // What was is kept before what is takes its place.
+    let mut changed = record_earlier(directory, id, contract)?;
     let folder = directory.join(&id.name);
-    fs::create_dir_all(&folder).map_err(|source| SchemaSetError::io(&folder, source))?;
-    let mut changed = Vec::new();
     for (ending, schema) in contract.schemas() {
         let path = folder.join(format!("v{}.{ending}", id.version));
-        let text = canonical::pretty(schema);
-        if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
-            continue;
-        }
-        // Whoever reads meanwhile, or after a crash, sees the old file or the new one.
-        let unfinished = folder.join(format!(".v{}.{ending}.{}", id.version, std::process::id()));
-        fs::write(&unfinished, text)
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .map_err(|source| SchemaSetError::io(&path, source))?;
-        changed.push(path);
+        changed.extend(write(&path, schema)?);
     }
     if contract.on_read.is_none() {
         let path = folder.join(format!("v{}.read.json", id.version));
@@ -306,4 +428,39 @@ pub(super) fn record(
         }
     }
     Ok(changed)
+}
+
+/// Writes what the version was before.
+fn record_earlier(
+    directory: &Path,
+    id: &ContractId,
+    contract: &RecordedContract,
+) -> Result<Vec<PathBuf>, SchemaSetError> {
+    let mut changed = Vec::new();
+    for (number, state) in &contract.earlier {
+        let stem = state_path(id.version, *number);
+        for (ending, schema) in state.schemas() {
+            let path = directory.join(&id.name).join(format!("{stem}.{ending}"));
+            changed.extend(write(&path, schema)?);
+        }
+    }
+    Ok(changed)
+}
+
+/// The path, when the file was not like that already.
+fn write(path: &Path, schema: &Value) -> Result<Option<PathBuf>, SchemaSetError> {
+    let text = canonical::pretty(schema);
+    if fs::read(path).is_ok_and(|known| known == text.as_bytes()) {
+        return Ok(None);
+    }
+    let failed = |source| SchemaSetError::io(path, source);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Whoever reads meanwhile, or after a crash, sees the old file or the new one.
+    let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&unfinished, text))
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(failed)?;
+    Ok(Some(path.to_owned()))
 }

@@ -72,6 +72,10 @@ impl<'a> Checking<'a> {
     }
 
     fn integer(self, value: i128) -> Verdict {
+        // Wider integers are refused, whatever the schema says.
+        if i64::try_from(value).is_err() && u64::try_from(value).is_err() {
+            return Err(Unsure);
+        }
         let this = self.present();
         match this.shape() {
             Shape::Anything => Ok(()),

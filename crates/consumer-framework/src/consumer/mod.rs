@@ -129,7 +129,8 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
     /// version that is upcast to it. Where another handler takes exactly one of the older versions, that one gets it.
     ///
     /// Events of the same topic that no handler takes are acknowledged. A version of this event that no handler reads, most likely
-    /// one from a producer that was deployed earlier than this consumer, is not: see [`on_unknown_version`](Self::on_unknown_version).
+    /// one from a producer that was deployed earlier than this consumer, is not: see [`on_unknown_version`](Self::on_unknown_version). Nor is
+    /// a version that is not written as versions are, `….v03` or `….V3`.
     pub fn on<A: BeginsWithEvent, H: Handler<A, S>>(mut self, handler: H) -> Self {
         let contract = <A::Event as commerce_contracts::Event>::contract();
         self.routes.add(contract, handler);

@@ -282,6 +282,35 @@ async fn an_old_version_that_nothing_upcasts_is_kept_unless_the_consumer_says_ot
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_is_written_in_another_way_is_kept_and_another_event_is_not() {
+    let bus = EventBus::memory();
+    let consumer = Consumer::new("stock", bus.clone()).on(async |_: Event<SoldV2>| ());
+    let stats = consumer.stats();
+    let runner = Runner::start(consumer).await;
+    let odd = ["shop.item.sold.v02", "shop.item.sold.V2", "shop.item.sold"];
+    let other = ["shop.item.sold.out.v1", "shop.item.soldout.v02"];
+    for event_type in odd.iter().chain(&other) {
+        let event = CloudEvent::new("/shop", *event_type)
+            .and_then(|event| event.with_key("pen"))
+            .unwrap();
+        bus.publish(Message::new(topic("sales"), event))
+            .await
+            .unwrap();
+    }
+    drained(&bus, "sales", "stock").await;
+    assert_eq!((stats.dead_lettered(), stats.ignored()), (3, 2));
+    for (letter, odd) in dead(&bus, "stock").await.iter().zip(odd) {
+        let reason = letter.reason();
+        assert!(
+            reason.contains(odd)
+                && reason.contains("as its versions are written (shop.item.sold.v1)"),
+            "{reason}"
+        );
+    }
+    runner.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_for_the_rest_of_the_topic_takes_unknown_versions_too() {
     let (bus, lines) = (EventBus::memory(), Seen::default());
     let rest = async |event: CloudEvent, State(lines): State<Seen>| {
