@@ -20,8 +20,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use commerce_event_bus::conformance::{self, Factory, Failure, Interruption};
 use commerce_event_bus::{
-    Error, ErrorKind, EventBus, Filter, Message, Order, PublishErrorKind, Redrive, Subscription,
-    SubscriptionName, TopicName,
+    Clock, Error, ErrorKind, EventBus, Filter, Message, Order, PublishErrorKind, Redrive,
+    Subscription, SubscriptionName, TopicName,
 };
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -103,6 +103,17 @@ impl Factory for Sqs {
         // A publish that first has to ask where its queues are does not get far without answers.
         let bus = EventBus::connect(&url.replace("refresh=200ms", "refresh=20s")).await?;
         Ok(Some((bus, Box::new(proxy))))
+    }
+
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        // Queues of their own: whoever looks first gives out what is for later, by its own clock.
+        let (url, _) = self.url.split_once("&prefix=").unwrap_or((&self.url, ""));
+        let url = with_later(&format!("{url}&delayed=off"));
+        connect_with_clock(&url, clock, connections).await.map(Some)
     }
 
     fn process_to_kill(&self) -> Option<Command> {

@@ -9,6 +9,7 @@ use rdkafka::error::KafkaResult;
 
 use super::context::{Context, Link};
 use super::security::Security;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::settings::Settings;
 
@@ -47,6 +48,8 @@ pub(super) struct Config {
     security: Security,
     /// Where clients get their tokens.
     pub(super) link: Link,
+    /// What says when a message for later is due.
+    pub(super) clock: Clock,
 }
 
 impl Config {
@@ -93,6 +96,7 @@ impl Config {
             linger: settings.duration("linger", Duration::from_millis(2))?,
             security,
             link: Link::default(),
+            clock: Clock::new(),
         };
         settings.finish()?;
         Ok(config)

@@ -97,7 +97,7 @@ pub fn kafka_delayed(input: &[u8]) {
         let mut shelf = Shelf::default();
         shelf.assigned(place, None, now);
         let is_ours = shelf.receive(place, record.clone(), now);
-        let due = shelf.next_at();
+        let due = shelf.next_at(now);
         assert_eq!(due.is_some(), is_ours, "it waits, or is passed over");
         for waiting in due.map_or_else(Vec::new, |due| shelf.take(due)) {
             let delivered = waiting.delivered();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -66,7 +65,7 @@ impl Publisher {
                 let place = (topic, Keeps::Events);
                 ready = self.ensure(&mut places, place, give_up).await;
             }
-            let now = Utc::now();
+            let now = self.config.clock.now();
             let mut waits_in = None;
             let sent = match delayed::due(message, now) {
                 None => (topic, record),
