@@ -309,6 +309,44 @@ async fn what_is_too_large_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_foreign_message_is_cut_to_the_room_that_it_leaves() {
+    let Some(endpoint) = server(QUEUES) else {
+        return;
+    };
+    let url = queues(&endpoint);
+    let bus = connect(&url).await;
+    let topic = new_topic();
+    let subscription = subscription(&topic);
+    let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
+    let raw = Raw::of(&endpoint).with_prefix_of(&url);
+    let queue = raw.queues(&topic).await;
+    let queue = queue.iter().find(|queue| !queue.contains("__dead"));
+    // Less than a queue takes, by less than what is kept free by messages of our own.
+    let data = "x".repeat(259_900);
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/foreign","type":"foreign.v1","data":"{data}"}}"#
+    );
+    raw.send(queue.unwrap(), &body, None).await;
+    let delivery = receive(&mut subscriber).await;
+    delivery.reject("y".repeat(5000)).await.unwrap();
+    let (topic, name) = (&subscription.topic, &subscription.name);
+    let letters = bus.dead_letters(topic, name, 10).await.unwrap();
+    let reason = letters[0].reason();
+    assert!(
+        reason.starts_with("yyy") && reason.len() < 2_200,
+        "{}",
+        reason.len()
+    );
+    assert_eq!(letters[0].attempts, 1);
+    let redriven = bus.redrive(topic, name, Redrive::all()).await.unwrap();
+    assert_eq!(redriven, 1);
+    let again = receive(&mut subscriber).await;
+    let brought = again.message().event.data().unwrap();
+    assert_eq!(brought.len(), data.len() + 2, "a text of JSON");
+    again.ack().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_nobody_reads_refuses_unless_told() {
     for (variable, url) in [(QUEUES, queues as fn(&str) -> String), (TOPICS, topics)] {
         let Some(endpoint) = server(variable) else {
