@@ -8,7 +8,7 @@ use tokio::time::{interval, timeout};
 use crate::backend::Backend;
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
-use crate::connect::{Connector, connect};
+use crate::connect::Connector;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::memory::Memory;
@@ -38,7 +38,7 @@ impl EventBus {
     ///
     /// Settings follow as a query (`sqlite:bus.db?retain=1d`).
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        connect(url, None).await.map(Self::new)
+        Connector::new(url).connect().await
     }
 
     /// Connects with more than a URL can hold, such as a source of tokens.

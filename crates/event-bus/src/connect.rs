@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::bus::EventBus;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::token::TokenSource;
@@ -17,6 +18,7 @@ const KNOWN: &str = "memory:, sqlite:PATH, kafka://HOST:PORT, amqp://USER:PASSWO
 pub struct Connector {
     url: String,
     tokens: Option<Arc<dyn TokenSource>>,
+    clock: Clock,
 }
 
 impl Connector {
@@ -24,6 +26,7 @@ impl Connector {
         Self {
             url: url.to_owned(),
             tokens: None,
+            clock: Clock::new(),
         }
     }
 
@@ -33,9 +36,17 @@ impl Connector {
         self
     }
 
+    /// Takes this clock for the time of day instead of the system's: for tests that set it. It says when a message
+    /// published for later is due, as far as that is this program's to say and not a server's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Connects.
     pub async fn connect(self) -> Result<EventBus, Error> {
-        connect(&self.url, self.tokens).await.map(EventBus::new)
+        let backend = connect(&self.url, self.tokens, self.clock).await?;
+        Ok(EventBus::new(backend))
     }
 }
 
@@ -50,6 +61,7 @@ impl fmt::Debug for Connector {
 pub(crate) async fn connect(
     url: &str,
     tokens: Option<Arc<dyn TokenSource>>,
+    clock: Clock,
 ) -> Result<Arc<dyn Backend>, Error> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::new(
@@ -63,27 +75,29 @@ pub(crate) async fn connect(
         return Err(Error::new(ErrorKind::Config, "connect", problem));
     }
     match scheme {
-        "memory" => Ok(Arc::new(Memory::connect(rest)?)),
+        "memory" => Ok(Arc::new(Memory::connect(rest, clock)?)),
 
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(crate::sqlite::Sqlite::connect(rest).await?)),
+        "sqlite" => Ok(Arc::new(crate::sqlite::Sqlite::connect(rest, clock).await?)),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(feature_off(scheme, "sqlite")),
 
         #[cfg(feature = "kafka")]
-        "kafka" => Ok(Arc::new(crate::kafka::Kafka::connect(rest, tokens).await?)),
+        "kafka" => Ok(Arc::new(
+            crate::kafka::Kafka::connect(rest, tokens, clock).await?,
+        )),
         #[cfg(not(feature = "kafka"))]
         "kafka" => Err(feature_off(scheme, "kafka")),
 
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => Ok(Arc::new(
-            crate::rabbitmq::RabbitMq::connect(scheme, rest).await?,
+            crate::rabbitmq::RabbitMq::connect(scheme, rest, clock).await?,
         )),
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(feature_off(scheme, "rabbitmq")),
 
         #[cfg(feature = "sqs")]
-        "sqs" => Ok(Arc::new(crate::sqs::Sqs::connect(rest).await?)),
+        "sqs" => Ok(Arc::new(crate::sqs::Sqs::connect(rest, clock).await?)),
         #[cfg(not(feature = "sqs"))]
         "sqs" => Err(feature_off(scheme, "sqs")),
 

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use commerce_contracts::{CloudEvent, binding};
 
+use crate::clock::Clock;
 use crate::filter::Filter;
 #[cfg(feature = "kafka")]
 pub use crate::kafka::fuzzing::{kafka_completed, kafka_delayed, kafka_letter, kafka_record};
@@ -32,7 +33,7 @@ pub fn bus_url(rest: &[u8]) {
     );
     for rest in [rest, &with_user] {
         let outcomes = [
-            Memory::connect(rest).map(drop),
+            Memory::connect(rest, Clock::new()).map(drop),
             #[cfg(feature = "sqlite")]
             crate::sqlite::fuzzing::url(rest),
             #[cfg(feature = "kafka")]

@@ -5,6 +5,7 @@ pub mod backends;
 mod backlog;
 mod bus;
 mod capabilities;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connect;
@@ -49,6 +50,7 @@ pub use backend::{Backend, Feed, Incoming, Receipt, Settlement, Settler};
 pub use backlog::Backlog;
 pub use bus::EventBus;
 pub use capabilities::Capabilities;
+pub use clock::Clock;
 pub use connect::Connector;
 pub use dead_letter::DeadLetter;
 pub use decorator::Decorator;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use commerce_event_bus::conformance::{self, Factory};
-use commerce_event_bus::{Error, EventBus};
+use commerce_event_bus::{Clock, Error, EventBus};
 
 struct Memory;
 
@@ -10,6 +10,15 @@ struct Memory;
 impl Factory for Memory {
     async fn connect(&self) -> Result<EventBus, Error> {
         EventBus::connect("memory:").await
+    }
+
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        let bus = EventBus::connector("memory:").clock(clock.clone());
+        Ok(Some(vec![bus.connect().await?; connections]))
     }
 }
 

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use commerce_event_bus::conformance::{self, Factory, Failure, Interruption};
 use commerce_event_bus::{
-    Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
+    Clock, Error, ErrorKind, EventBus, Order, PublishErrorKind, SubscriptionName, TopicName,
 };
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
@@ -62,6 +62,16 @@ impl Factory for RabbitMq {
     async fn connect_breakable(&self) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
         let (proxy, bus) = through_proxy(&self.url, "").await;
         Ok(Some((bus, Box::new(proxy))))
+    }
+
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        connect_with_clock(&self.url, clock, connections)
+            .await
+            .map(Some)
     }
 
     fn process_to_kill(&self) -> Option<Command> {

@@ -20,8 +20,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use commerce_event_bus::conformance::{self, Factory, Failure, Interruption};
 use commerce_event_bus::{
-    Error, ErrorKind, EventBus, Filter, Message, Order, PublishErrorKind, Redrive, Subscription,
-    SubscriptionName, TopicName,
+    Clock, Error, ErrorKind, EventBus, Filter, Message, Order, PublishErrorKind, Redrive,
+    Subscription, SubscriptionName, TopicName,
 };
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -103,6 +103,17 @@ impl Factory for Sqs {
         // A publish that first has to ask where its queues are does not get far without answers.
         let bus = EventBus::connect(&url.replace("refresh=200ms", "refresh=20s")).await?;
         Ok(Some((bus, Box::new(proxy))))
+    }
+
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        // Queues of their own: whoever looks first gives out what is for later, by its own clock.
+        let (url, _) = self.url.split_once("&prefix=").unwrap_or((&self.url, ""));
+        let url = with_later(&format!("{url}&delayed=off"));
+        connect_with_clock(&url, clock, connections).await.map(Some)
     }
 
     fn process_to_kill(&self) -> Option<Command> {
@@ -295,6 +306,44 @@ async fn what_is_too_large_fails_alone() {
         (PublishErrorKind::Failed, ErrorKind::Message)
     );
     assert_eq!(take(&mut subscriber, 2).await, [1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_foreign_message_is_cut_to_the_room_that_it_leaves() {
+    let Some(endpoint) = server(QUEUES) else {
+        return;
+    };
+    let url = queues(&endpoint);
+    let bus = connect(&url).await;
+    let topic = new_topic();
+    let subscription = subscription(&topic);
+    let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
+    let raw = Raw::of(&endpoint).with_prefix_of(&url);
+    let queue = raw.queues(&topic).await;
+    let queue = queue.iter().find(|queue| !queue.contains("__dead"));
+    // Less than a queue takes, by less than what is kept free by messages of our own.
+    let data = "x".repeat(259_900);
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/foreign","type":"foreign.v1","data":"{data}"}}"#
+    );
+    raw.send(queue.unwrap(), &body, None).await;
+    let delivery = receive(&mut subscriber).await;
+    delivery.reject("y".repeat(5000)).await.unwrap();
+    let (topic, name) = (&subscription.topic, &subscription.name);
+    let letters = bus.dead_letters(topic, name, 10).await.unwrap();
+    let reason = letters[0].reason();
+    assert!(
+        reason.starts_with("yyy") && reason.len() < 2_200,
+        "{}",
+        reason.len()
+    );
+    assert_eq!(letters[0].attempts, 1);
+    let redriven = bus.redrive(topic, name, Redrive::all()).await.unwrap();
+    assert_eq!(redriven, 1);
+    let again = receive(&mut subscriber).await;
+    let brought = again.message().event.data().unwrap();
+    assert_eq!(brought.len(), data.len() + 2, "a text of JSON");
+    again.ack().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

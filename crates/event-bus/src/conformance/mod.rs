@@ -39,6 +39,7 @@
 //! ```
 
 mod choosing;
+mod clock;
 mod crash;
 mod dead_letters;
 mod delivery;
@@ -64,6 +65,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::bus::EventBus;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::name::{SubscriptionName, TopicName};
 
@@ -114,6 +116,18 @@ pub trait Factory: Send + Sync {
     async fn connect_restartable(
         &self,
     ) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
+        Ok(None)
+    }
+
+    /// So many connections to one place, which take this clock for the time of day, for the cases about clocks that are set.
+    /// A place of their own, where the clock of one would be felt by those with another. `None` when there is no way; the
+    /// cases are then not run, and say so.
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        let _ = (clock, connections);
         Ok(None)
     }
 
@@ -326,6 +340,9 @@ macro_rules! __conformance_cases {
             interruption::order_outlasts_a_restart_of_the_broker [durable ordered],
             interruption::what_is_held_through_a_restart_settles_or_comes_again [durable],
             interruption::what_waits_outlasts_a_restart [durable delayed dead_letters],
+            clock::a_clock_set_forward_takes_no_work_out_of_hands [],
+            clock::a_clock_set_back_takes_no_work_out_of_hands [],
+            clock::what_is_for_later_outlasts_a_clock_that_is_set [delayed],
             crash::what_a_killed_process_held_comes_again [durable multi_process],
             lifecycle::messages_survive_a_new_connection [durable],
             lifecycle::progress_survives_a_new_connection [durable],

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Factory, Failure, Interruption};
 use crate::bus::EventBus;
+use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::name::{SubscriptionName, TopicName};
@@ -58,6 +59,27 @@ impl<'factory> Stage<'factory> {
     pub(super) async fn restartable(&self) -> Result<(EventBus, Box<dyn Interruption>), Failure> {
         let restartable = self.factory.connect_restartable().await?;
         self.interrupted(restartable, "connect_restartable")
+    }
+
+    /// Connections that go by this clock, where the factory has them.
+    pub(super) async fn with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Vec<EventBus>, Failure> {
+        let offered = self.factory.connect_with_clock(clock, connections).await?;
+        let buses = offered.ok_or_else(|| Failure::inapplicable("connect_with_clock"))?;
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(buses.iter().cloned());
+        let made = buses.len();
+        if made < connections {
+            return Err(Failure::new(format!(
+                "the factory made {made} of {connections} connections"
+            )));
+        }
+        Ok(buses)
     }
 
     fn interrupted(

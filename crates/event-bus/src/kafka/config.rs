@@ -9,6 +9,7 @@ use rdkafka::error::KafkaResult;
 
 use super::context::{Context, Link};
 use super::security::Security;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::settings::Settings;
 
@@ -16,6 +17,12 @@ const DEFAULT_PORT: u16 = 9092;
 
 /// What a record and its batch add to a message: with it the default is just below what brokers take by default.
 const ROOM: usize = 48_000;
+
+/// What the client takes at most; below what it can count.
+const LARGEST_RECORD: usize = 512 * 1024 * 1024;
+
+/// The client's own bound of a batch of several records.
+const LARGEST_BATCH: usize = 1_000_000;
 
 /// Where the brokers are, and how this process uses them.
 #[derive(Clone, Debug)]
@@ -47,6 +54,8 @@ pub(super) struct Config {
     security: Security,
     /// Where clients get their tokens.
     pub(super) link: Link,
+    /// What says when a message for later is due.
+    pub(super) clock: Clock,
 }
 
 impl Config {
@@ -93,9 +102,21 @@ impl Config {
             linger: settings.duration("linger", Duration::from_millis(2))?,
             security,
             link: Link::default(),
+            clock: Clock::new(),
         };
         settings.finish()?;
         Ok(config)
+    }
+
+    /// What a record of ours may weigh, with all that is added to a message.
+    pub(super) fn room(&self) -> usize {
+        self.max_message.saturating_add(ROOM)
+    }
+
+    /// What a new topic of dead letters takes. Others may write larger messages than this bus does, as far as the brokers'
+    /// defaults let them.
+    pub(super) fn largest_letter(&self) -> usize {
+        self.room().saturating_mul(2).min(LARGEST_RECORD)
     }
 
     /// What every client of ours begins with.
@@ -143,10 +164,10 @@ impl Config {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", self.linger.as_millis().to_string())
             .set("queue.buffering.max.kbytes", "131072")
-            .set(
-                "message.max.bytes",
-                self.max_message.saturating_add(ROOM).to_string(),
-            )
+            // What may be published is looked at before. A record that others wrote may be larger, and has to go to the dead
+            // letters; what the topic takes is the brokers' to say.
+            .set("message.max.bytes", LARGEST_RECORD.to_string())
+            .set("batch.size", self.room().min(LARGEST_BATCH).to_string())
             .set(
                 "message.timeout.ms",
                 self.publish_timeout.as_millis().max(1).to_string(),

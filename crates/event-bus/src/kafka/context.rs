@@ -15,6 +15,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::sleep;
 
+use super::offsets::code_of;
 use crate::error::Error;
 use crate::token::{Token, TokenSource};
 
@@ -146,7 +147,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "Kafka client");
         if matches!(
-            error.rdkafka_error_code(),
+            code_of(&error),
             Some(
                 RDKafkaErrorCode::Authentication
                     | RDKafkaErrorCode::SaslAuthenticationFailed

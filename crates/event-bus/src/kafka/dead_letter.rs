@@ -37,6 +37,10 @@ const TIME: &str = "commerce-dead-letter-time";
 /// Bytes of a reason that are kept: with all of them a letter must not be larger than the brokers take.
 const LONGEST_REASON: usize = 2048;
 
+/// Bytes of the newest reason that are kept where there is no room at all: topics of dead letters take more than those that
+/// the records are from.
+const SHORTEST_REASON: usize = 200;
+
 /// Letters redriven in one go.
 const AT_ONCE: usize = 500;
 
@@ -68,7 +72,7 @@ impl DeadLetters {
         self.topics
             .ensure("settle", &dead, Keeps::DeadLetters)
             .await?;
-        let letter = as_letter(topic, name, record, end, Utc::now());
+        let letter = as_letter(topic, name, record, end, Utc::now(), self.config.room());
         self.publisher
             .publish_records("settle", &dead, &[letter])
             .await
@@ -119,7 +123,7 @@ impl DeadLetters {
             let commit = self.commit_of(&next)?;
             let again: Vec<Record> = records
                 .iter()
-                .map(|record| as_redriven(name, record))
+                .map(|record| as_redriven(name, record, self.config.room()))
                 .collect();
             self.publisher
                 .publish_records(OPERATION, topic.as_str(), &again)
@@ -320,13 +324,15 @@ fn read(
     Ok(records)
 }
 
-/// The record as it is kept: the original one, and what is known about its end.
+/// The record as it is kept: the original one, and what is known about its end. Of the reasons, as many as there is room
+/// for, the newest.
 pub(super) fn as_letter(
     topic: &TopicName,
     name: &SubscriptionName,
     record: &Record,
     end: End,
     now: DateTime<Utc>,
+    room: usize,
 ) -> Record {
     let mut reasons: Vec<String> = record.headers_of(REASON).map(Cow::into_owned).collect();
     let mut reason = end.reason;
@@ -343,20 +349,58 @@ pub(super) fn as_letter(
         .with(OFFSET, record.offset.to_string())
         .with(FIRST_FAILED, time_text(first_failed_at.unwrap_or(now)))
         .with(TIME, time_text(now));
-    for reason in reasons {
+    let left = room.saturating_sub(weight(&letter));
+    for reason in fitting(reasons, left) {
         letter = letter.with(REASON, reason);
     }
     letter
 }
 
-/// The record as its subscription gets it again: what it failed of before comes with it.
-pub(super) fn as_redriven(name: &SubscriptionName, letter: &Record) -> Record {
+/// Bytes that a header takes beside its name and its value.
+const AROUND_A_HEADER: usize = 8;
+
+/// What a record weighs with what is around its headers.
+fn weight(record: &Record) -> usize {
+    record.size() + record.headers.len() * AROUND_A_HEADER
+}
+
+/// The newest of the reasons that fit into so many bytes. The newest of all stays, cut where there is no room for the whole.
+fn fitting(mut reasons: Vec<String>, room: usize) -> Vec<String> {
+    const AROUND: usize = REASON.len() + AROUND_A_HEADER;
+    let Some(mut newest) = reasons.pop() else {
+        return reasons;
+    };
+    let room = room.saturating_sub(AROUND).max(SHORTEST_REASON);
+    newest.truncate(newest.floor_char_boundary(room));
+    let mut left = room - newest.len();
+    let mut kept = vec![newest];
+    while let Some(reason) = reasons.pop()
+        && let Some(rest) = left.checked_sub(reason.len() + AROUND)
+    {
+        left = rest;
+        kept.push(reason);
+    }
+    kept.reverse();
+    kept
+}
+
+/// The record as its subscription gets it again: what it failed of before comes with it, as far as there is room.
+pub(super) fn as_redriven(name: &SubscriptionName, letter: &Record, room: usize) -> Record {
     let mut again = letter
         .original()
         .with(REDRIVEN_FOR, name.as_str().to_owned());
-    let kept = |header: &str| header == REASON || header == FIRST_FAILED;
-    let history = letter.headers.iter().filter(|(header, _)| kept(header));
-    again.headers.extend(history.cloned());
+    let first_failed = letter
+        .headers
+        .iter()
+        .filter(|(header, _)| header == FIRST_FAILED);
+    again.headers.extend(first_failed.cloned());
+    let reasons: Vec<String> = letter.headers_of(REASON).map(Cow::into_owned).collect();
+    let left = room.saturating_sub(weight(&again));
+    if left > SHORTEST_REASON {
+        for reason in fitting(reasons, left) {
+            again = again.with(REASON, reason);
+        }
+    }
     again
 }
 
@@ -404,6 +448,8 @@ mod tests {
 
     use super::*;
 
+    const ROOM: usize = 1_048_000;
+
     fn names() -> (TopicName, SubscriptionName) {
         (
             TopicName::new("orders").unwrap(),
@@ -438,7 +484,7 @@ mod tests {
         let (topic, name) = names();
         let record = strange_record();
         let now = "2026-11-21T10:00:00Z".parse().unwrap();
-        let kept = as_letter(&topic, &name, &record, end("no", None), now);
+        let kept = as_letter(&topic, &name, &record, end("no", None), now, ROOM);
         assert_eq!(kept.original().headers, record.headers);
         let letter = letter(&topic, &name, &kept);
         assert_eq!(
@@ -462,8 +508,62 @@ mod tests {
     fn a_long_reason_is_cut() {
         let (topic, name) = names();
         let end = end(&"é".repeat(5_000), None);
-        let kept = as_letter(&topic, &name, &strange_record(), end, Utc::now());
+        let kept = as_letter(&topic, &name, &strange_record(), end, Utc::now(), ROOM);
         assert_eq!(letter(&topic, &name, &kept).reason(), "é".repeat(1024));
+    }
+
+    #[test]
+    fn what_is_as_large_as_can_be_loses_its_oldest_reasons_and_nothing_else() {
+        let (topic, name) = names();
+        let first: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let now = "2026-11-21T10:00:00Z".parse().unwrap();
+        for (payload, reasons, longest) in [
+            // All of them fit; some of them; the last one, cut.
+            (ROOM - 40_000, 16, 2000),
+            (ROOM - 10_000, 4, 2000),
+            (ROOM - 1_000, 1, 500),
+            (ROOM + 500, 1, SHORTEST_REASON),
+        ] {
+            let mut record = Record {
+                payload: Some(Bytes::from(vec![7; payload])),
+                ..strange_record()
+            };
+            for reason in 0..20 {
+                let reason = char::from(b'a' + reason).to_string().repeat(2000);
+                record = record.with(REASON, reason);
+            }
+            let kept = as_letter(
+                &topic,
+                &name,
+                &record,
+                end(&"z".repeat(2000), Some(first)),
+                now,
+                ROOM,
+            );
+            let told = letter(&topic, &name, &kept);
+            assert_eq!((told.attempts, told.first_failed_at), (4, first));
+            assert_eq!(told.position, "2@17");
+            assert_eq!(told.reasons.len(), reasons, "{payload}");
+            let shown = told.reason();
+            assert!(
+                shown.starts_with('z') && shown.len() >= longest.min(200),
+                "{shown}"
+            );
+            assert!(
+                told.reasons[..reasons - 1]
+                    .iter()
+                    .all(|reason| reason.len() == 2000)
+            );
+            assert_eq!(kept.original().payload, record.payload);
+            assert!(payload > ROOM || weight(&kept) <= ROOM, "{}", weight(&kept));
+            let again = as_redriven(&name, &kept, ROOM);
+            assert!(
+                payload > ROOM || weight(&again) <= ROOM,
+                "{}",
+                weight(&again)
+            );
+            assert_eq!(time(&again, FIRST_FAILED), Some(first));
+        }
     }
 
     #[test]
@@ -474,8 +574,8 @@ mod tests {
         let mut record = strange_record();
         for round in 0..20 {
             let end = end(&format!("reason {round}"), Some(first));
-            let kept = as_letter(&topic, &name, &record, end, now);
-            record = as_redriven(&name, &kept);
+            let kept = as_letter(&topic, &name, &record, end, now, ROOM);
+            record = as_redriven(&name, &kept, ROOM);
             assert!(record.is_for_another("shipping") && !record.is_for_another("billing"));
             assert_eq!(record.original().headers, strange_record().headers);
             let letter = letter(&topic, &name, &kept);

@@ -185,7 +185,9 @@ impl Shelf {
     }
 
     /// When there is something to do.
-    pub(super) fn next_at(&self) -> Option<i64> {
+    pub(super) fn next_at(&mut self, now: i64) -> Option<i64> {
+        // Not until the clock is there again, where it was set back meanwhile.
+        self.reading_until = self.reading_until.min(now.saturating_add(READING));
         let (at, _, _) = self.waiting.first_key_value()?.0;
         Some((*at).max(self.reading_until))
     }
@@ -323,7 +325,7 @@ mod tests {
         let mut kept = as_delayed(record.clone(), &message.topic, 7);
         (kept.partition, kept.offset) = (0, 3);
         assert!(shelf.receive(place, kept, 0));
-        assert_eq!((shelf.next_at(), shelf.take(6).len()), (Some(7), 0));
+        assert_eq!((shelf.next_at(0), shelf.take(6).len()), (Some(7), 0));
         let taken = shelf.take(7);
         assert_eq!(taken[0].topic, message.topic);
         assert_eq!(taken[0].delivered().headers, record.headers);
@@ -355,12 +357,22 @@ mod tests {
         shelf.assigned(last, None, 100_000);
         shelf.receive(above, delayed(0, 6_500, 0), 100_000);
         shelf.receive(above, delayed(1, 4_200, 50), 100_000);
-        assert_eq!(shelf.next_at(), Some(100_000 + READING));
+        assert_eq!(shelf.next_at(100_000), Some(100_000 + READING));
         assert!(shelf.take(100_000).is_empty(), "others may still come");
         shelf.receive(last, delayed(0, 2_000, 70), 100_100);
         let taken = shelf.take(100_000 + READING);
         let order: Vec<i64> = taken.iter().map(|waiting| waiting.due).collect();
         assert_eq!(order, [2_000, 4_200, 6_500]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing_that_is_due() {
+        let mut shelf = Shelf::default();
+        let place = place_of(0);
+        shelf.assigned(place, None, 100_000);
+        shelf.receive(place, delayed(0, 2_000, 70), 100_000);
+        assert_eq!(shelf.next_at(50_000), Some(50_000 + READING));
+        assert_eq!(shelf.take(50_000 + READING).len(), 1);
     }
 
     #[test]
@@ -386,7 +398,7 @@ mod tests {
             shelf.settle(&waiting);
             shelf.put(waiting, 0);
         }
-        assert_eq!(shelf.next_at(), None);
+        assert_eq!(shelf.next_at(0), None);
     }
 
     proptest! {

@@ -74,7 +74,14 @@ pub fn kafka_letter(input: &[u8]) {
         reason: "why".to_owned(),
         first_failed_at: None,
     };
-    let kept = as_letter(&topic, &name, &record, end, DateTime::<Utc>::UNIX_EPOCH);
+    let kept = as_letter(
+        &topic,
+        &name,
+        &record,
+        end,
+        DateTime::<Utc>::UNIX_EPOCH,
+        usize::MAX,
+    );
     let read = letter(&topic, &name, &kept);
     assert_eq!(read.body, body);
     assert_eq!(read.position, record.position());
@@ -82,7 +89,7 @@ pub fn kafka_letter(input: &[u8]) {
     assert!(read.reasons.len() <= REASONS);
     assert_eq!(read.rejected_at, DateTime::UNIX_EPOCH);
 
-    let again = as_redriven(&name, &kept);
+    let again = as_redriven(&name, &kept, usize::MAX);
     assert!(!again.is_for_another(name.as_str()));
     assert!(again.is_for_another("shipping"));
     assert_eq!(again.original(), record.original());
@@ -97,7 +104,7 @@ pub fn kafka_delayed(input: &[u8]) {
         let mut shelf = Shelf::default();
         shelf.assigned(place, None, now);
         let is_ours = shelf.receive(place, record.clone(), now);
-        let due = shelf.next_at();
+        let due = shelf.next_at(now);
         assert_eq!(due.is_some(), is_ours, "it waits, or is passed over");
         for waiting in due.map_or_else(Vec::new, |due| shelf.take(due)) {
             let delivered = waiting.delivered();

@@ -27,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use tokio::time::{Instant, timeout_at};
 
 use self::config::Config;
@@ -42,6 +41,7 @@ use self::topics::{Keeps, Topics, dead_letter_topic};
 use crate::backend::{Backend, Feed};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetter;
 use crate::derived::qualified;
 use crate::error::{Error, ErrorKind, PublishError};
@@ -71,9 +71,11 @@ impl Kafka {
     pub(crate) async fn connect(
         rest: &str,
         tokens: Option<Arc<dyn TokenSource>>,
+        clock: Clock,
     ) -> Result<Self, Error> {
         let mut config = Config::parse(rest, tokens.is_some())?;
         config.link = Link::new(tokens).await?;
+        config.clock = clock;
         let topics = Arc::new(Topics::new(&config)?);
         topics.check("connect").await?;
         let publisher = Arc::new(Publisher::new(&config, Arc::clone(&topics))?);
@@ -156,7 +158,7 @@ impl Backend for Kafka {
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
-        let now = Utc::now();
+        let now = self.config.clock.now();
         if messages
             .iter()
             .any(|message| delayed::due(message, now).is_some())

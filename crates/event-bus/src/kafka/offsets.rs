@@ -134,7 +134,8 @@ impl Topics {
                     .map(|(partition, (_, next))| (*partition, *next))
                     .collect(),
                 First::Since(time) => {
-                    offsets_since(&asking, &topic, *time, &watermarks, timeout).map_err(failed)?
+                    let since = |left| offsets_since(&asking, &topic, *time, &watermarks, left);
+                    patiently(timeout, since).map_err(failed)?
                 }
                 First::At(positions) => positions.clone(),
             };
@@ -319,7 +320,9 @@ pub(super) fn committed_by<C: ConsumerContext>(
         wanted.add_partition(topic, partition);
     }
     let committed = patiently(timeout, |left| {
-        asking.committed_offsets(wanted.clone(), left)
+        let committed = asking.committed_offsets(wanted.clone(), left)?;
+        committed.elements().iter().try_for_each(is_told)?;
+        Ok(committed)
     })?;
     // Values at once: the client hangs when it is dropped before a list that it gave out.
     Ok(committed
@@ -334,6 +337,15 @@ pub(super) fn committed_by<C: ConsumerContext>(
             _ => None,
         })
         .collect())
+}
+
+/// What has no answer is not what has no commit: taken for that, it would begin anew.
+fn is_told(found: &TopicPartitionListElem<'_>) -> Result<(), KafkaError> {
+    match found.error() {
+        // Of a topic that is gone, nothing is committed.
+        Err(error) if code_of(&error) == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(()),
+        told => told,
+    }
 }
 
 fn metadata(found: &TopicPartitionListElem<'_>) -> String {
@@ -377,15 +389,19 @@ pub(super) fn patiently<T>(
     }
 }
 
-/// What asking again a moment later mends.
-pub(super) fn is_passing(error: &KafkaError) -> bool {
-    let code = match error {
-        // The client's own wait for an answer of the administrator; it keeps this code to itself.
+/// The code of an error, if it has one.
+pub(super) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        // The administrator's, which the client does not count among those with a code. No other has one that it hides.
         KafkaError::AdminOp(code) => Some(*code),
         error => error.rdkafka_error_code(),
-    };
+    }
+}
+
+/// What asking again a moment later mends.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     matches!(
-        code,
+        code_of(error),
         Some(
             RDKafkaErrorCode::NotLeaderForPartition
                 | RDKafkaErrorCode::LeaderNotAvailable
@@ -400,13 +416,21 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::CoordinatorNotAvailable
                 | RDKafkaErrorCode::CoordinatorLoadInProgress
                 | RDKafkaErrorCode::WaitingForCoordinator
+                | RDKafkaErrorCode::NotController
+                | RDKafkaErrorCode::NetworkException
+                | RDKafkaErrorCode::KafkaStorageError
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::UnstableOffsetCommit
+                | RDKafkaErrorCode::ThrottlingQuotaExceeded
         )
     )
 }
 
 fn is_group_in_use(error: &KafkaError) -> bool {
     matches!(
-        error.rdkafka_error_code(),
+        code_of(error),
         Some(
             RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::IllegalGeneration
@@ -425,6 +449,7 @@ mod tests {
         let passing = [
             RDKafkaErrorCode::OperationTimedOut,
             RDKafkaErrorCode::LeaderNotAvailable,
+            RDKafkaErrorCode::NotController,
         ];
         for code in passing {
             assert!(is_passing(&KafkaError::AdminOp(code)), "{code}");

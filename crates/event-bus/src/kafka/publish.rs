@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -13,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::config::Config;
 use super::context::Context;
 use super::delayed::{self, as_delayed, level_for};
+use super::offsets::code_of;
 use super::record::{Record, position};
 use super::topics::{Keeps, Topics, blocking};
 use super::{closed, failed};
@@ -66,7 +66,7 @@ impl Publisher {
                 let place = (topic, Keeps::Events);
                 ready = self.ensure(&mut places, place, give_up).await;
             }
-            let now = Utc::now();
+            let now = self.config.clock.now();
             let mut waits_in = None;
             let sent = match delayed::due(message, now) {
                 None => (topic, record),
@@ -163,7 +163,13 @@ impl Publisher {
         }
         for delivery in on_their_way {
             if let Err(Refusal { error, .. }) = outcome(delivery.await.ok()) {
-                let problem = format!("a record for {topic} was not confirmed");
+                let problem = match error.kind() {
+                    ErrorKind::Message => format!(
+                        "topic {topic} does not take a record that others wrote, with what this bus adds to it: raise the \
+                         topic's max.message.bytes if it is too small"
+                    ),
+                    _ => format!("a record for {topic} was not confirmed"),
+                };
                 return Err(Error::new(error.kind(), operation, problem).with_source(error));
             }
         }
@@ -209,10 +215,10 @@ impl Publisher {
                 Ok(delivery) => return Ok(delivery),
                 Err((error, _)) => error,
             };
-            if full.rdkafka_error_code().is_some_and(is_gone) {
+            if code_of(&full).is_some_and(is_gone) {
                 self.topics.forget(topic);
             }
-            if full.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            if code_of(&full) != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(send_error(full));
             }
             if Instant::now() >= give_up {
@@ -299,7 +305,7 @@ fn future_record<'a>(topic: &'a str, record: &'a Record) -> FutureRecord<'a, [u8
 
 /// Refused before it left the process.
 fn send_error(error: KafkaError) -> Error {
-    let kind = match error.rdkafka_error_code() {
+    let kind = match code_of(&error) {
         Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidArgument) => {
             ErrorKind::Message
         }
@@ -332,7 +338,7 @@ fn outcome(delivered: Option<OwnedDeliveryResult>) -> Result<Accepted, Refusal> 
             "the bus was closed before the broker answered",
         ))),
         Some(Err((error, _))) => {
-            let code = error.rdkafka_error_code();
+            let code = code_of(&error);
             let (kind, error_kind) = verdict(code);
             let error = Error::new(error_kind, "publish", format!("not confirmed: {error}"))
                 .with_source(error);

@@ -23,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::config::Config;
 use super::context::{Link, log};
 use super::member::Member;
-use super::offsets::{Committed, committed_by, offsets_of};
+use super::offsets::{Committed, code_of, committed_by, offsets_of};
 use super::record::Record;
 use super::{failed, unavailable};
 use crate::error::{Error, ErrorKind};
@@ -312,9 +312,8 @@ impl ConsumerContext for Callbacks {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let elements = offsets.elements();
-        let too_large = |error: &KafkaError| {
-            error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
-        };
+        let too_large =
+            |error: &KafkaError| code_of(error) == Some(RDKafkaErrorCode::OffsetMetadataTooLarge);
         if elements
             .iter()
             .filter_map(|element| element.error().err())

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::future::try_join_all;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -28,6 +27,7 @@ use super::offsets::{committed_by, offsets_of};
 use super::publish::Publisher;
 use super::record::Record;
 use super::topics::{Keeps, Topics};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Departure;
 
@@ -158,10 +158,6 @@ struct Worker {
     shelf: Arc<Mutex<Shelf>>,
 }
 
-fn now() -> i64 {
-    Utc::now().timestamp_millis()
-}
-
 fn lock(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
     // Nothing panics between two changes that belong together.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -203,12 +199,17 @@ impl Worker {
         }
     }
 
+    fn now(&self) -> i64 {
+        self.config.clock.now().timestamp_millis()
+    }
+
     fn join(&self) -> Result<Client, KafkaError> {
         let callbacks = Callbacks {
             shelf: Arc::clone(&self.shelf),
             metadata_limit: self.config.commit_metadata,
             request_timeout: self.config.request_timeout,
             link: self.config.link.clone(),
+            clock: self.config.clock.clone(),
         };
         let client: Client = self
             .config
@@ -227,8 +228,9 @@ impl Worker {
         let mut deleted = BTreeMap::new();
         loop {
             // Looked at anew at every commit: the wall's clock may jump.
-            let next = lock(&self.shelf).next_at();
-            let until_next = next.map(|at| u64::try_from(at.saturating_sub(now())).unwrap_or(0));
+            let next = lock(&self.shelf).next_at(self.now());
+            let until_next =
+                next.map(|at| u64::try_from(at.saturating_sub(self.now())).unwrap_or(0));
             tokio::select! {
                 biased;
                 () = self.departure.asked() => break,
@@ -238,7 +240,7 @@ impl Worker {
                     Ok(message) => {
                         let record = Record::copy(&message);
                         if let Some(place) = place(message.topic(), record.partition)
-                            && !lock(&self.shelf).receive(place, record, now())
+                            && !lock(&self.shelf).receive(place, record, self.now())
                         {
                             tracing::error!(topic = place.0, partition = place.1, "a foreign record among delayed messages is passed over");
                         }
@@ -263,8 +265,11 @@ impl Worker {
 
     /// Gives what is due to its topic, and what is not to the next level.
     async fn hand_over(&self) {
-        let taken = lock(&self.shelf).take(now());
-        let on_their_way: Vec<(String, Record)> = taken.iter().map(destination).collect();
+        let taken = lock(&self.shelf).take(self.now());
+        let on_their_way: Vec<(String, Record)> = taken
+            .iter()
+            .map(|waiting| destination(waiting, self.now()))
+            .collect();
         let results = self.publisher.publish_each(OPERATION, on_their_way).await;
         let mut failed = None;
         for (waiting, result) in taken.into_iter().zip(results) {
@@ -272,7 +277,7 @@ impl Worker {
             match result {
                 Ok(()) => locked.settle(&waiting),
                 Err(error) => {
-                    let again = now().saturating_add(1000);
+                    let again = self.now().saturating_add(1000);
                     tracing::debug!(%error, topic = %waiting.topic, "a delayed message is not handed over yet");
                     locked.put(waiting, again);
                     failed = Some(error);
@@ -332,8 +337,8 @@ impl Worker {
     }
 }
 
-fn destination(waiting: &Waiting) -> (String, Record) {
-    let left = waiting.due.saturating_sub(now());
+fn destination(waiting: &Waiting, now: i64) -> (String, Record) {
+    let left = waiting.due.saturating_sub(now);
     if left <= 0 {
         (waiting.topic.to_string(), waiting.delivered())
     } else {
@@ -347,6 +352,7 @@ struct Callbacks {
     metadata_limit: usize,
     request_timeout: Duration,
     link: Link,
+    clock: Clock,
 }
 
 impl ClientContext for Callbacks {
@@ -419,7 +425,7 @@ impl Callbacks {
                 locked.assigned(
                     (level.topic, partition),
                     committed.remove(&partition),
-                    now(),
+                    self.clock.now().timestamp_millis(),
                 );
             }
         }

@@ -128,39 +128,50 @@ impl Topics {
             return Err(Error::new(ErrorKind::Unsupported, operation, problem));
         }
         let replication = TopicReplication::Fixed(self.config.replication);
+        let largest = self.config.largest_letter().to_string();
         let new = match keeps {
             Keeps::Events => NewTopic::new(topic, self.config.partitions, replication),
             // One partition keeps the order of rejection; a dead letter waits for a person, however long that takes.
-            Keeps::DeadLetters => NewTopic::new(topic, 1, replication).set("retention.ms", "-1"),
+            // A record as large as its topic takes has to fit in here with what is known of its end.
+            Keeps::DeadLetters => NewTopic::new(topic, 1, replication)
+                .set("retention.ms", "-1")
+                .set("max.message.bytes", &largest),
             // Deleted when it was handed over, however long that takes.
             Keeps::Delayed => {
                 NewTopic::new(topic, DELAYED_PARTITIONS, replication).set("retention.ms", "-1")
             }
         };
+        let made = self.insist(|| async {
+            let results = self.admin.create_topics([&new], &self.options()).await?;
+            match results.into_iter().next() {
+                Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+                // The answer of the topic, within an answer that came. It may pass as well as the whole one.
+                Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
+                None => Err(KafkaError::NoMessageReceived),
+            }
+        });
+        made.await.map_err(|error| {
+            if is_passing(&error) {
+                return unavailable(operation, format!("topic {topic} could not be made"), error);
+            }
+            let problem = format!("the brokers do not make topic {topic}: {error}");
+            Error::new(ErrorKind::Backend, operation, problem).with_source(error)
+        })
+    }
+
+    /// Asks the administrator, and asks again while a controller or a leader is being found.
+    async fn insist<T, F>(&self, ask: impl Fn() -> F + Send) -> Result<T, KafkaError>
+    where
+        F: Future<Output = Result<T, KafkaError>> + Send,
+    {
         let give_up = Instant::now() + self.config.request_timeout;
-        let results = loop {
-            match self.admin.create_topics([&new], &self.options()).await {
-                Ok(results) => break results,
+        loop {
+            match ask().await {
                 Err(error) if is_passing(&error) && Instant::now() < give_up => {
                     tokio::time::sleep(BETWEEN_QUESTIONS).await;
                 }
-                Err(error) => {
-                    let problem = format!("topic {topic} could not be made");
-                    return Err(unavailable(operation, problem, error));
-                }
+                answer => return answer,
             }
-        };
-        match results.into_iter().next() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((_, code))) => {
-                let problem = format!("the broker does not make topic {topic}: {code}");
-                Err(Error::new(ErrorKind::Backend, operation, problem))
-            }
-            None => Err(Error::new(
-                ErrorKind::Backend,
-                operation,
-                "the broker said nothing about the new topic",
-            )),
         }
     }
 
@@ -214,19 +225,11 @@ impl Topics {
         if !self.can_administer() {
             return Ok(());
         }
-        let give_up = Instant::now() + self.config.request_timeout;
-        loop {
-            match self.try_delete_before(topic, partition, offset).await {
-                Ok(()) => return Ok(()),
-                Err(error) if is_passing(&error) && Instant::now() < give_up => {
-                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
-                }
-                Err(error) => {
-                    let problem = format!("records of {topic} could not be deleted");
-                    return Err(unavailable(operation, problem, error));
-                }
-            }
-        }
+        let deleted = self.insist(|| self.try_delete_before(topic, partition, offset));
+        deleted.await.map_err(|error| {
+            let problem = format!("records of {topic} could not be deleted");
+            unavailable(operation, problem, error)
+        })
     }
 
     async fn try_delete_before(
@@ -273,7 +276,9 @@ impl fmt::Display for Keeps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Events => f.write_str("with as many partitions as members shall share it"),
-            Self::DeadLetters => f.write_str("with 1 partition and retention.ms=-1"),
+            Self::DeadLetters => f.write_str(
+                "with 1 partition, retention.ms=-1, and a max.message.bytes of some 48,000 more than the largest record",
+            ),
             Self::Delayed => write!(
                 f,
                 "with {DELAYED_PARTITIONS} partitions and retention.ms=-1"

@@ -24,6 +24,7 @@ use self::state::State;
 use crate::backend::{Backend, Feed};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::filter::Filter;
@@ -41,6 +42,7 @@ pub(crate) struct Memory {
 #[derive(Default)]
 struct Shared {
     config: Config,
+    clock: Clock,
     state: Mutex<State>,
     /// Deliveries handed out and not settled, all subscriptions together.
     in_flight: AtomicUsize,
@@ -57,9 +59,10 @@ impl Shared {
 
 impl Memory {
     /// From a URL without its scheme.
-    pub(crate) fn connect(rest: &str) -> Result<Self, Error> {
+    pub(crate) fn connect(rest: &str, clock: Clock) -> Result<Self, Error> {
         let shared = Shared {
             config: Config::parse(rest)?,
+            clock,
             ..Shared::default()
         };
         Ok(Self {

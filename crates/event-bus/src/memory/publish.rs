@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Shared, closed};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::message::{Accepted, Message};
 
@@ -59,7 +60,10 @@ async fn append(
             }
             state.publish_due();
             if state.has_room(shared.config.capacity) {
-                if let Some(due) = message.deliver_at.and_then(still_to_come) {
+                if let Some(due) = message
+                    .deliver_at
+                    .and_then(|time| still_to_come(&shared.clock, time))
+                {
                     message.deliver_at = None;
                     state.schedule(due, message);
                     return Ok(Accepted::new(None));
@@ -94,8 +98,8 @@ fn can_be_carried(message: &Message, limit: usize) -> Result<(), Error> {
 
 /// When on tokio's clock, which tests pause, a time of the wall clock is; `None` when it has passed. A time beyond what
 /// the clock can count is as good as never: thirty years.
-fn still_to_come(time: DateTime<Utc>) -> Option<Instant> {
-    let delay = (time - Utc::now()).to_std().ok()?;
+fn still_to_come(clock: &Clock, time: DateTime<Utc>) -> Option<Instant> {
+    let delay = (time - clock.now()).to_std().ok()?;
     let now = Instant::now();
     now.checked_add(delay)
         .or_else(|| now.checked_add(Duration::from_hours(30 * 365 * 24)))

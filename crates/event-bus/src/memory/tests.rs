@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, timeout};
 
 use crate::backend::{Backend, Receipt, Settlement};
+use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::filter::Filter;
 use crate::memory::Memory;
@@ -207,7 +208,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn what_all_have_settled_makes_room_and_the_rest_stays() {
-    let backend = Memory::connect("?capacity=3&publish_timeout=5s").unwrap();
+    let backend = Memory::connect("?capacity=3&publish_timeout=5s", Clock::new()).unwrap();
     let subscription = Subscription::new(topic(), name());
     let mut feed = backend.subscribe(subscription.clone()).await.unwrap();
     let settler = feed.settler();
@@ -261,7 +262,7 @@ async fn what_all_have_settled_makes_room_and_the_rest_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_nobody_reads_keeps_the_newest() {
-    let backend = Memory::connect("?capacity=10").unwrap();
+    let backend = Memory::connect("?capacity=10", Clock::new()).unwrap();
     for _ in 0..25 {
         backend
             .publish(vec![message(None)])

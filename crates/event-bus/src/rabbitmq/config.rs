@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::name::TopicName;
 use crate::settings::Settings;
@@ -40,6 +41,8 @@ pub(super) struct Config {
     pub(super) delivery_limit: u32,
     /// Topics that nobody needs to read.
     pub(super) unrouted_ok: BTreeSet<TopicName>,
+    /// What says for how long a message for later has to wait.
+    pub(super) clock: Clock,
 }
 
 impl Config {
@@ -79,6 +82,7 @@ impl Config {
                 within(text, MOST_PARTITIONS)
             })?,
             delivery_limit: settings.number("delivery_limit", 100_u32)?,
+            clock: Clock::new(),
             unrouted_ok: settings.take(
                 "unrouted_ok",
                 BTreeSet::new(),

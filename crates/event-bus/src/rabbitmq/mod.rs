@@ -39,6 +39,7 @@ use self::topology::{Plan, Queues, ready};
 use crate::backend::{Backend, Feed};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::filter::Filter;
@@ -65,8 +66,9 @@ pub(crate) struct RabbitMq {
 
 impl RabbitMq {
     /// From a URL, taken apart at the first colon. The broker must answer.
-    pub(crate) async fn connect(scheme: &str, rest: &str) -> Result<Self, Error> {
-        let config = Config::parse(scheme, rest)?;
+    pub(crate) async fn connect(scheme: &str, rest: &str, clock: Clock) -> Result<Self, Error> {
+        let mut config = Config::parse(scheme, rest)?;
+        config.clock = clock;
         let publishing = Arc::new(Link::new(&config, "publish"));
         let consuming = Arc::new(Link::new(&config, "consume"));
         let publisher = Arc::new(Publisher::new(&config, Arc::clone(&publishing)));

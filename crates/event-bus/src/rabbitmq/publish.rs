@@ -166,7 +166,7 @@ impl Publisher {
         let mut refused = Vec::with_capacity(messages.len());
         let mut outgoing = Vec::with_capacity(messages.len());
         let mut needs = Needs::default();
-        let now = Utc::now();
+        let now = self.config.clock.now();
         for message in &messages {
             match self.to_topic(message, now, &mut needs) {
                 Ok(message) => {
@@ -237,7 +237,11 @@ impl Publisher {
     fn result(&self, message: Message, verdict: Verdict) -> Result<Accepted, PublishError> {
         match verdict {
             Verdict::Confirmed => Ok(Accepted::new(None)),
-            Verdict::Unrouted if message.deliver_at.is_some_and(|due| due > Utc::now()) => {
+            Verdict::Unrouted
+                if message
+                    .deliver_at
+                    .is_some_and(|due| due > self.config.clock.now()) =>
+            {
                 let problem = "a queue of RabbitMQ's for later messages was deleted; it is made again with the next publish";
                 let error = Error::new(ErrorKind::Unavailable, "publish", problem);
                 Err(PublishError::failed(message, error))

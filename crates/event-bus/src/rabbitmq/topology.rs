@@ -106,7 +106,11 @@ impl Plan<'_> {
             .await
             .map_err(|error| failed(&self.queues.dead, error))?;
         self.declare_entry(channel).await?;
-        for queue in self.queues.all(self.partitions) {
+        let mut queues = self.queues.all(self.partitions);
+        // In the order in which the exchange puts them on its ring when its broker starts again: in another one, keys would
+        // move between the queues then.
+        queues.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        for queue in queues {
             channel
                 .queue_declare(
                     queue.clone(),

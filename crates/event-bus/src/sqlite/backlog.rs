@@ -62,7 +62,7 @@ pub(super) async fn count(shared: &Shared, place: Place) -> Result<Backlog, Erro
         "SELECT (SELECT count(*) FROM message
                  WHERE topic_id = ?1 AND sequence > (SELECT cursor FROM subscription WHERE id = ?2)),
                 (SELECT count(*) FROM delivery WHERE subscription_id = ?2),
-                (SELECT count(*) FROM delivery WHERE subscription_id = ?2 AND head = 1 AND due > ?3 AND fence > 0),
+                (SELECT count(*) FROM delivery WHERE subscription_id = ?2 AND head = 1 AND ready_at > ?3 AND fence > 0),
                 (SELECT count(*) FROM dead_letter WHERE subscription_id = ?2),
                 (SELECT published_at FROM message WHERE sequence = coalesce(
                     (SELECT min(sequence) FROM delivery WHERE subscription_id = ?2),
@@ -71,7 +71,7 @@ pub(super) async fn count(shared: &Shared, place: Place) -> Result<Backlog, Erro
     )
     .bind(place.topic)
     .bind(place.subscription)
-    .bind(clock::now())
+    .bind(shared.clock.steady())
     .fetch_one(&shared.readers)
     .await
     .map_err(|source| fault::error("backlog", source))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::clock::{self, Millis};
+use super::clock::{self, Millis, Now};
 use super::codec::wants;
 use super::desk::{Place, Room};
 use super::statements::{
@@ -60,9 +60,10 @@ impl Task for Claim {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        now: Now,
         _: &mut Touched,
     ) -> Result<Claimed, sqlx::Error> {
-        claim(connection, self, clock::now()).await
+        claim(connection, self, now).await
     }
 }
 
@@ -70,7 +71,7 @@ impl Task for Claim {
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
     claim: &Claim,
-    now: Millis,
+    now: Now,
 ) -> Result<Claimed, sqlx::Error> {
     let subscription = claim.place.subscription;
     let cursor: Option<i64> = sqlx::query_scalar(CURSOR)
@@ -84,7 +85,7 @@ pub(super) async fn claim(
         });
     };
     let limit = claim.room.count;
-    let mut ready = ready_now(connection, subscription, now, limit).await?;
+    let mut ready = ready_now(connection, subscription, now.steady, limit).await?;
     let mut exhausted = false;
     let mut strides = 0;
     while ready.len() < limit && !exhausted && strides < STRIDES {
@@ -94,9 +95,9 @@ pub(super) async fn claim(
         } else {
             STRIDE
         };
-        exhausted = take(connection, claim, &mut cursor, now, stride).await? < stride;
+        exhausted = take(connection, claim, &mut cursor, now.steady, stride).await? < stride;
         strides += 1;
-        ready = ready_now(connection, subscription, now, limit).await?;
+        ready = ready_now(connection, subscription, now.steady, limit).await?;
     }
     let mut claimed = Claimed {
         more: ready.len() < limit && !exhausted,
@@ -196,7 +197,7 @@ async fn lease(
     connection: &mut SqliteConnection,
     claim: &Claim,
     ready: &[(i64, usize)],
-    now: Millis,
+    now: Now,
     claimed: &mut Claimed,
 ) -> Result<(), sqlx::Error> {
     let subscription = claim.place.subscription;
@@ -208,9 +209,10 @@ async fn lease(
     let leased: Vec<(i64, i64, Millis)> = sqlx::query_as(LEASE)
         .bind(subscription)
         .bind(fence)
-        .bind(clock::after(now, claim.lease))
+        .bind(clock::after(now.steady, claim.lease))
         .bind(serde_json::json!(sequences).to_string())
-        .bind(now)
+        .bind(now.wall)
+        .bind(now.steady)
         .fetch_all(connection)
         .await?;
     let size_of = |sequence| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::clock::{self, Millis};
+use super::clock::{self, Millis, Now};
 use super::codec::{Stored, decode, wants};
 use super::desk::Place;
 use super::settle::promote;
@@ -122,10 +122,11 @@ impl Task for Redrive {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        now: Now,
         touched: &mut Touched,
     ) -> Result<Redriven, sqlx::Error> {
         touched.subscriptions.insert(self.place.subscription);
-        redrive(connection, self, clock::now()).await
+        redrive(connection, self, now.steady).await
     }
 }
 
@@ -191,9 +192,9 @@ pub(super) const OLDEST: &str = "
     WHERE subscription_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
 
 /// Attempts begin again; what is known of the earlier ones stays.
-/// 1: subscription, 2: whether it is ordered, 3: now, 4: sequences as JSON.
+/// 1: subscription, 2: whether it is ordered, 3: now by the file's clock, 4: sequences as JSON.
 pub(super) const RETURN: &str = "
-    INSERT INTO delivery (subscription_id, sequence, lane, head, due, first_seen_at, first_failed_at, reasons)
+    INSERT INTO delivery (subscription_id, sequence, lane, head, ready_at, first_seen_at, first_failed_at, reasons)
     SELECT ?1, d.sequence, CASE WHEN ?2 THEN m.message_key END, NOT ?2 OR m.message_key IS NULL, ?3,
            d.first_seen_at, d.first_failed_at, d.reasons
     FROM dead_letter AS d JOIN message AS m USING (sequence)
@@ -243,6 +244,7 @@ impl Task for Purge {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<u64, sqlx::Error> {
         sqlx::query("DELETE FROM dead_letter WHERE subscription_id = ?1")

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
-use super::clock::{self, Millis};
+use super::clock::{self, Millis, Now};
 use super::fault::Fault;
 use super::writer::{Task, Touched};
 
@@ -75,7 +75,7 @@ pub(super) async fn turn(
     let Some(idle) = shared.config.expire_subscriptions else {
         return Ok(());
     };
-    let horizon = clock::now().saturating_sub(clock::millis(idle));
+    let horizon = shared.clock.wall().saturating_sub(clock::millis(idle));
     let idle: Vec<(i64, Millis)> =
         sqlx::query_as("SELECT id, seen_at FROM subscription WHERE seen_at < ?1")
             .bind(horizon)
@@ -111,9 +111,10 @@ impl Task for Seen {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        now: Now,
         _: &mut Touched,
     ) -> Result<(), sqlx::Error> {
-        seen(connection, &self.0, clock::now()).await
+        seen(connection, &self.0, now.wall).await
     }
 }
 
@@ -137,6 +138,7 @@ impl Task for Expire {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<Self::Output, sqlx::Error> {
         let gone: Option<(i64, String)> = sqlx::query_as(

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::clock::{self, Millis};
+use super::clock::{Millis, Now};
 use super::desk::{Desk, Place};
 use super::expiry::seen;
 use super::fault::closed;
@@ -101,6 +101,7 @@ impl Task for Ping {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT 1").execute(connection).await.map(drop)
@@ -118,9 +119,10 @@ impl Task for Join {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        now: Now,
         _: &mut Touched,
     ) -> Result<Self::Output, sqlx::Error> {
-        join(connection, &self.subscription, clock::now()).await
+        join(connection, &self.subscription, now.wall).await
     }
 }
 

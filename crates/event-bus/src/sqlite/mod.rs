@@ -36,6 +36,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::clock::FileClock;
 use self::config::Config;
 use self::dead_letter::Purge;
 use self::desk::Desk;
@@ -47,6 +48,7 @@ use self::writer::{Job, Pending, Task};
 use crate::backend::{Backend, Feed, Receipt};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::filter::Filter;
@@ -62,6 +64,7 @@ pub(crate) struct Sqlite {
 /// What the backend, its feeds and their settlers share.
 struct Shared {
     config: Config,
+    clock: Arc<FileClock>,
     readers: SqlitePool,
     jobs: mpsc::UnboundedSender<Job>,
     /// Bounds what waits for the writer.
@@ -115,20 +118,26 @@ impl Shared {
 
 impl Sqlite {
     /// From a URL without its scheme.
-    pub(crate) async fn connect(rest: &str) -> Result<Self, Error> {
+    pub(crate) async fn connect(rest: &str, clock: Clock) -> Result<Self, Error> {
         let config = Config::parse(rest)?;
-        let connection = schema::open_writer(&config).await?;
+        let mut connection = schema::open_writer(&config).await?;
+        let clock = FileClock::open(clock, &mut connection)
+            .await
+            .map_err(|source| fault::error("connect", source))?;
+        let clock = Arc::new(clock);
         let readers = schema::open_readers(&config).await?;
         let desks = Arc::new(Desks::default());
         let (jobs, queue) = mpsc::unbounded_channel();
         tokio::spawn(writer::run(
             config.clone(),
+            Arc::clone(&clock),
             connection,
             Arc::clone(&desks),
             queue,
         ));
         let shared = Arc::new(Shared {
             config,
+            clock,
             readers,
             jobs,
             room: publish::room(),

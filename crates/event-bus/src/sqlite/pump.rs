@@ -144,7 +144,7 @@ async fn bodies(
 /// Waits for something to claim: told by this process, due by the clock, or done by another process.
 async fn rest(shared: &Shared, desk: &Desk, next_due: Option<Millis>) {
     loop {
-        let now = clock::now();
+        let now = shared.clock.steady();
         let due = next_due
             .filter(|due| *due > now)
             .map(|due| clock::until(now, due));
@@ -164,7 +164,7 @@ async fn anything(shared: &Shared, desk: &Desk) -> Result<bool, Fault> {
     sqlx::query_scalar(ANYTHING)
         .bind(desk.place.subscription)
         .bind(desk.place.topic)
-        .bind(clock::now())
+        .bind(shared.clock.steady())
         .fetch_one(&shared.readers)
         .await
         .map_err(Fault::not_written)

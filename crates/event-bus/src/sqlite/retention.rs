@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::clock::{self, Millis};
+use super::clock::{self, Millis, Now};
 use super::config::Config;
 use super::fault::Fault;
 use super::writer::{Task, Touched};
@@ -159,7 +159,10 @@ async fn trim_by_age(shared: &Shared) -> Result<u64, Fault> {
         .map_err(Fault::not_written)?;
     let mut trimmed = 0;
     for topic in topics {
-        let horizon = clock::now().saturating_sub(clock::millis(shared.config.retain));
+        let horizon = shared
+            .clock
+            .wall()
+            .saturating_sub(clock::millis(shared.config.retain));
         let mut after = 0;
         while let Some(last) = after_window(shared, topic, after).await? {
             let window = Trim {
@@ -214,6 +217,7 @@ impl Task for Trim {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<Trimmed, sqlx::Error> {
         let slowest: Option<i64> =
@@ -253,6 +257,7 @@ impl Task for Forget {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<u64, sqlx::Error> {
         sqlx::query(DELETE_SETTLED)

@@ -122,9 +122,13 @@ pub(super) async fn run(shared: Weak<Shared>) {
             return;
         };
         let poll = shared.config.poll;
+        if shared.clock.was_set() {
+            // A transaction corrects the file's clock, before somebody takes it as it is.
+            let _ = shared.work(Ping).await;
+        }
         let pause = match next(&shared).await {
             Ok(None) => poll,
-            Ok(Some(due)) => match clock::until(clock::now(), due) {
+            Ok(Some(due)) => match clock::until(shared.clock.wall(), due) {
                 Duration::ZERO => match shared.work(Ping).await {
                     // What could not be appended waits for its next turn; more that was due wakes this at once.
                     Ok(()) => PAUSE.min(poll),

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Marks the file as ours, so that no other database is taken for a bus.
 const APPLICATION_ID: i32 = 0x0c0b_0501;
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// Times are milliseconds since 1970.
 ///
@@ -25,11 +25,13 @@ const VERSION: i32 = 2;
 /// or was not wanted. `seen_at`: when a member was last there. Its numbers are not given twice: who still holds one of a
 /// subscription that is gone must not find another's.
 ///
-/// `delivery.head` is 1 for the one row of a lane that may be delivered; a row without a lane is always one. `due` is
-/// when a head may be delivered: for a leased row (`fence` > 0), when its lease ends. `reasons` are those of earlier
-/// rejections, as a JSON list, the newest last.
+/// `delivery.head` is 1 for the one row of a lane that may be delivered; a row without a lane is always one. `ready_at` is
+/// when a head may be delivered, by the file's clock: for a leased row (`fence` > 0), when its lease ends. `reasons` are
+/// those of earlier rejections, as a JSON list, the newest last.
 ///
-/// `scheduled` is what will be in the log when it is due.
+/// `scheduled` is what will be in the log when it is due, by the wall's clock.
+///
+/// `clock` has one row: by how much the file's clock is ahead of the wall's, and how late it was there at least.
 const SCHEMA: &str = "
 CREATE TABLE topic (
     id INTEGER PRIMARY KEY,
@@ -76,7 +78,7 @@ CREATE TABLE delivery (
     sequence INTEGER NOT NULL,
     lane TEXT,
     head INTEGER NOT NULL,
-    due INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
     fence INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
     first_seen_at INTEGER,
@@ -84,7 +86,7 @@ CREATE TABLE delivery (
     reasons TEXT,
     PRIMARY KEY (subscription_id, sequence)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX delivery_ready ON delivery (subscription_id, due, sequence) WHERE head = 1;
+CREATE INDEX delivery_ready ON delivery (subscription_id, ready_at, sequence) WHERE head = 1;
 CREATE INDEX delivery_lane ON delivery (subscription_id, lane, sequence) WHERE lane IS NOT NULL;
 
 CREATE TABLE dead_letter (
@@ -97,11 +99,18 @@ CREATE TABLE dead_letter (
     first_failed_at INTEGER,
     PRIMARY KEY (subscription_id, sequence)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE clock (
+    ahead INTEGER NOT NULL,
+    reached INTEGER NOT NULL
+) STRICT;
+INSERT INTO clock (ahead, reached) VALUES (0, 0);
 ";
 
 /// From each version to the next, the first from version 1. A program of an older version that has the file open finds
 /// columns that it does not know, or misses some that it does, and fails; it writes nothing that is wrong.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 ALTER TABLE message RENAME COLUMN headers TO attributes;
 ALTER TABLE message ADD COLUMN headers BLOB;
 
@@ -141,7 +150,17 @@ ALTER TABLE dead_letter RENAME COLUMN reason TO reasons;
 UPDATE dead_letter SET reasons = json_array(reasons);
 ALTER TABLE dead_letter ADD COLUMN first_seen_at INTEGER;
 ALTER TABLE dead_letter ADD COLUMN first_failed_at INTEGER;
-"];
+",
+    "
+ALTER TABLE delivery RENAME COLUMN due TO ready_at;
+
+CREATE TABLE clock (
+    ahead INTEGER NOT NULL,
+    reached INTEGER NOT NULL
+) STRICT;
+INSERT INTO clock (ahead, reached) VALUES (0, 0);
+",
+];
 
 fn options(config: &Config) -> SqliteConnectOptions {
     SqliteConnectOptions::new()

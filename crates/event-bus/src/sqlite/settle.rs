@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::claim::number;
-use super::clock::{self, Millis};
+use super::clock::{self, Now};
 use super::desk::Desk;
 use super::fault::{Fault, closed};
 use super::statements::{BURY, FINISH, GIVE_BACK, MAKE_WAY, PROMOTE};
@@ -134,7 +134,7 @@ type One<'job> = (i64, Receipt, &'job Verdict);
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     jobs: &[Job],
-    now: Millis,
+    now: Now,
     touched: &mut Touched,
 ) -> Result<Vec<Vec<bool>>, sqlx::Error> {
     let all: Vec<One<'_>> = jobs
@@ -169,7 +169,7 @@ pub(super) async fn apply(
 async fn apply_round(
     connection: &mut SqliteConnection,
     round: &[One<'_>],
-    now: Millis,
+    now: Now,
     touched: &mut Touched,
 ) -> Result<HashSet<(i64, u64)>, sqlx::Error> {
     let mut finished = Vec::new();
@@ -183,9 +183,9 @@ async fn apply_round(
                 finished.push((subscription, id, fence));
             }
             Verdict::Again(after) => {
-                back.push((subscription, id, fence, clock::after(now, *after), 0));
+                back.push((subscription, id, fence, clock::after(now.steady, *after), 0));
             }
-            Verdict::Untouched => back.push((subscription, id, fence, now, 1)),
+            Verdict::Untouched => back.push((subscription, id, fence, now.steady, 1)),
         }
     }
     let mut gone: Vec<Settled> = Vec::new();
@@ -193,7 +193,7 @@ async fn apply_round(
         let rejected = serde_json::json!(rejected).to_string();
         sqlx::query(BURY)
             .bind(rejected)
-            .bind(now)
+            .bind(now.wall)
             .bind(i64::try_from(REASONS).unwrap_or(i64::MAX))
             .execute(&mut *connection)
             .await?;
@@ -208,7 +208,7 @@ async fn apply_round(
     if !back.is_empty() {
         returned = sqlx::query_as(GIVE_BACK)
             .bind(serde_json::json!(back).to_string())
-            .bind(now)
+            .bind(now.wall)
             .fetch_all(&mut *connection)
             .await?;
         let heads: Vec<_> = returned

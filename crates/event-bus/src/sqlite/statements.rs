@@ -5,21 +5,21 @@
 pub(super) const CURSOR: &str = "SELECT cursor FROM subscription WHERE id = ?1";
 
 /// Heads that may be delivered now, the longest waiting first, and how large their messages are.
-/// 1: subscription, 2: now, 3: how many.
+/// 1: subscription, 2: now by the file's clock, 3: how many.
 pub(super) const READY: &str = "
     SELECT d.sequence, coalesce((
         SELECT octet_length(attributes) + coalesce(octet_length(data), 0) + coalesce(octet_length(headers), 0)
         FROM message AS m WHERE m.sequence = d.sequence), 0)
     FROM delivery AS d
-    WHERE d.subscription_id = ?1 AND d.head = 1 AND d.due <= ?2
-    ORDER BY d.due, d.sequence LIMIT ?3";
+    WHERE d.subscription_id = ?1 AND d.head = 1 AND d.ready_at <= ?2
+    ORDER BY d.ready_at, d.sequence LIMIT ?3";
 
 /// Takes messages into the subscription. The first of each key becomes the head of its lane, unless the lane has one.
 macro_rules! take {
     ($messages:literal) => {
         concat!(
             "
-    INSERT INTO delivery (subscription_id, sequence, lane, head, due)
+    INSERT INTO delivery (subscription_id, sequence, lane, head, ready_at)
     SELECT ?1, sequence, lane,
            lane IS NULL OR (nth = 1 AND NOT EXISTS (
                SELECT 1 FROM delivery AS d WHERE d.subscription_id = ?1 AND d.lane = fresh.lane)),
@@ -36,7 +36,7 @@ macro_rules! take {
 }
 
 /// Takes what follows in the log.
-/// 1: subscription, 2: now, 3: whether it is ordered, 4: topic, 5: cursor, 6: how many.
+/// 1: subscription, 2: now by the file's clock, 3: whether it is ordered, 4: topic, 5: cursor, 6: how many.
 pub(super) const TAKE: &str =
     take!("message WHERE topic_id = ?4 AND sequence > ?5 ORDER BY sequence LIMIT ?6");
 
@@ -47,7 +47,7 @@ pub(super) const LOOK: &str = "
     WHERE topic_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
 
 /// Takes what the filter wants.
-/// 1: subscription, 2: now, 3: whether it is ordered, 4: sequences as JSON.
+/// 1: subscription, 2: now by the file's clock, 3: whether it is ordered, 4: sequences as JSON.
 pub(super) const TAKE_WANTED: &str =
     take!("message WHERE sequence IN (SELECT value FROM json_each(?4))");
 
@@ -60,25 +60,25 @@ pub(super) const NEXT_FENCE: &str =
     "UPDATE subscription SET fence = fence + 1 WHERE id = ?1 RETURNING fence";
 
 /// Leases heads. One whose lease ended has failed at that moment.
-/// 1: subscription, 2: fence, 3: end of the lease, 4: sequences as JSON, 5: now.
+/// 1: subscription, 2: fence, 3: end of the lease, 4: sequences as JSON, 5: now by the wall's clock, 6: by the file's.
 pub(super) const LEASE: &str = "
-    UPDATE delivery SET fence = ?2, attempts = attempts + 1, due = ?3,
+    UPDATE delivery SET fence = ?2, attempts = attempts + 1, ready_at = ?3,
         first_seen_at = coalesce(first_seen_at, ?5),
-        first_failed_at = CASE WHEN fence > 0 THEN coalesce(first_failed_at, due) ELSE first_failed_at END
+        first_failed_at = CASE WHEN fence > 0 THEN coalesce(first_failed_at, ready_at + ?5 - ?6) ELSE first_failed_at END
     WHERE subscription_id = ?1 AND sequence IN (SELECT value FROM json_each(?4))
     RETURNING sequence, attempts, first_seen_at";
 
 /// When the next head is due.
 /// 1: subscription.
 pub(super) const NEXT_DUE: &str =
-    "SELECT min(due) FROM delivery WHERE subscription_id = ?1 AND head = 1";
+    "SELECT min(ready_at) FROM delivery WHERE subscription_id = ?1 AND head = 1";
 
 /// Whether there is something to deliver.
-/// 1: subscription, 2: topic, 3: now.
+/// 1: subscription, 2: topic, 3: now by the file's clock.
 pub(super) const ANYTHING: &str = "
     SELECT EXISTS (SELECT 1 FROM message
                    WHERE topic_id = ?2 AND sequence > (SELECT cursor FROM subscription WHERE id = ?1))
-        OR EXISTS (SELECT 1 FROM delivery WHERE subscription_id = ?1 AND head = 1 AND due <= ?3)";
+        OR EXISTS (SELECT 1 FROM delivery WHERE subscription_id = ?1 AND head = 1 AND ready_at <= ?3)";
 
 /// 1: sequences as JSON.
 pub(super) const BODIES: &str = "
@@ -88,7 +88,7 @@ pub(super) const BODIES: &str = "
 /// Extends leases that still hold.
 /// 1: [[subscription, sequence, fence, end of the lease], …].
 pub(super) const EXTEND: &str = "
-    UPDATE delivery SET due = j.value ->> 3 FROM json_each(?1) AS j
+    UPDATE delivery SET ready_at = j.value ->> 3 FROM json_each(?1) AS j
     WHERE subscription_id = j.value ->> 0 AND sequence = j.value ->> 1 AND fence = j.value ->> 2
     RETURNING subscription_id, sequence, fence";
 
@@ -114,9 +114,9 @@ pub(super) const FINISH: &str = "
 
 /// Gives deliveries back, to be due at a time. What is given back after an attempt has failed; what is given back as if
 /// it had not been handed out (1) has not, and was not seen either.
-/// 1: [[subscription, sequence, fence, due, uncounted], …], 2: now.
+/// 1: [[subscription, sequence, fence, ready at, uncounted], …], 2: now.
 pub(super) const GIVE_BACK: &str = "
-    UPDATE delivery SET fence = 0, due = j.value ->> 3, attempts = attempts - (j.value ->> 4),
+    UPDATE delivery SET fence = 0, ready_at = j.value ->> 3, attempts = attempts - (j.value ->> 4),
         first_seen_at = CASE WHEN attempts > j.value ->> 4 THEN first_seen_at END,
         first_failed_at = CASE WHEN j.value ->> 4 THEN first_failed_at ELSE coalesce(first_failed_at, ?2) END
     FROM json_each(?1) AS j

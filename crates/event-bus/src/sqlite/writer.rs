@@ -10,10 +10,11 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use super::clock::{FileClock, Now};
 use super::config::Config;
 use super::desks::Desks;
 use super::fault::{Fault, is_busy};
-use super::{clock, lease, publish, schedule, schema, settle};
+use super::{lease, publish, schedule, schema, settle};
 use crate::backend::Receipt;
 use crate::name::TopicName;
 
@@ -42,6 +43,7 @@ pub(super) trait Task: Send + Sync + 'static {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        now: Now,
         touched: &mut Touched,
     ) -> Result<Self::Output, sqlx::Error>;
 }
@@ -52,6 +54,7 @@ pub(super) trait Work: Send + Sync {
     async fn apply(
         &mut self,
         connection: &mut SqliteConnection,
+        now: Now,
         touched: &mut Touched,
     ) -> Result<(), sqlx::Error>;
     fn answer(self: Box<Self>, result: Result<(), Fault>);
@@ -80,9 +83,10 @@ impl<T: Task> Work for Pending<T> {
     async fn apply(
         &mut self,
         connection: &mut SqliteConnection,
+        now: Now,
         touched: &mut Touched,
     ) -> Result<(), sqlx::Error> {
-        let output = self.task.apply(connection, touched).await?;
+        let output = self.task.apply(connection, now, touched).await?;
         *self
             .output
             .get_mut()
@@ -130,12 +134,14 @@ struct Outcome {
 /// Runs the writer until it is stopped or nobody can ask it any more.
 pub(super) async fn run(
     config: Config,
+    clock: Arc<FileClock>,
     connection: SqliteConnection,
     desks: Arc<Desks>,
     mut jobs: mpsc::UnboundedReceiver<Job>,
 ) {
     let mut writer = Writer {
         config,
+        clock,
         connection: Some(connection),
         topics: HashMap::new(),
         desks,
@@ -165,6 +171,7 @@ pub(super) async fn run(
 
 struct Writer {
     config: Config,
+    clock: Arc<FileClock>,
     connection: Option<SqliteConnection>,
     topics: HashMap<TopicName, i64>,
     desks: Arc<Desks>,
@@ -240,7 +247,7 @@ impl Writer {
             return;
         };
         let mut touched = Touched::default();
-        match schedule::append_due(connection, clock::now(), &mut touched).await {
+        match schedule::append_due(connection, self.clock.wall(), &mut touched).await {
             Ok(()) => self.desks.wake(&touched),
             // It stays scheduled, and is tried again before the next transaction.
             Err(error) if is_busy(&error) => {}
@@ -257,11 +264,13 @@ impl Writer {
         touched: &mut Touched,
     ) -> Result<Outcome, Failed> {
         let result = match &mut self.connection {
-            Some(connection) => transact(connection, &mut self.topics, batch, touched).await,
+            Some(connection) => {
+                transact(connection, &self.clock, &mut self.topics, batch, touched).await
+            }
             None => match schema::reconnect(&self.config).await {
                 Ok(connection) => {
                     let connection = self.connection.insert(connection);
-                    transact(connection, &mut self.topics, batch, touched).await
+                    transact(connection, &self.clock, &mut self.topics, batch, touched).await
                 }
                 Err(error) => Err(Failed::from(error)),
             },
@@ -312,23 +321,32 @@ impl From<sqlx::Error> for Failed {
 
 async fn transact(
     connection: &mut SqliteConnection,
+    clock: &FileClock,
     topics: &mut HashMap<TopicName, i64>,
     batch: &mut Batch,
     touched: &mut Touched,
 ) -> Result<Outcome, Failed> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let now = clock::now();
-    let published =
-        publish::apply(&mut transaction, topics, &batch.publishes, now, touched).await?;
+    let reached = clock.begin(&mut transaction).await?;
+    let now = reached.now;
+    let published = publish::apply(
+        &mut transaction,
+        topics,
+        &batch.publishes,
+        now.wall,
+        touched,
+    )
+    .await?;
     let settled = settle::apply(&mut transaction, &batch.settlements, now, touched).await?;
-    let extended = lease::apply(&mut transaction, &batch.extensions, now).await?;
+    let extended = lease::apply(&mut transaction, &batch.extensions, now.steady).await?;
     for work in &mut batch.others {
-        work.apply(&mut transaction, touched).await?;
+        work.apply(&mut transaction, now, touched).await?;
     }
     transaction
         .commit()
         .await
         .map_err(|error| Failed::Broken(Fault::maybe_written(error)))?;
+    clock.committed(&reached);
     Ok(Outcome {
         published,
         settled,

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::history::RESERVE;
 use super::names::Names;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::name::TopicName;
 use crate::settings::Settings;
@@ -62,6 +63,8 @@ pub(super) struct Config {
     pub(super) delayed: bool,
     /// Topics that nobody needs to read.
     pub(super) unrouted_ok: BTreeSet<TopicName>,
+    /// What says when a message for later is due.
+    pub(super) clock: Clock,
 }
 
 impl Config {
@@ -123,6 +126,7 @@ impl Config {
                 "off" => Some(false),
                 _ => None,
             })?,
+            clock: Clock::new(),
             unrouted_ok: settings.take(
                 "unrouted_ok",
                 BTreeSet::new(),

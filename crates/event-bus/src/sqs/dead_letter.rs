@@ -22,9 +22,9 @@ use super::oldest::Oldest;
 use super::publish::{Target, Verdict, send};
 use super::split::ENTRIES;
 use super::topology::{Queue, Topology};
-use super::wire::{HISTORY, decode};
+use super::wire::{HISTORY, Wire, decode};
 use crate::dead_letter::DeadLetter;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::name::{SubscriptionName, TopicName};
 
@@ -101,7 +101,7 @@ impl DeadLetters {
             // The same rejection, asked for again because nobody answered, is one letter.
             deduplication: hash(parcel.handle.as_bytes()),
             group: group_of(None),
-            wire: parcel.wire.with(HISTORY, history.written()),
+            wire: with_history(&parcel.wire, &history, self.topology.config.max_message),
             delay: 0,
         };
         let dead = &member.queues.dead;
@@ -117,7 +117,17 @@ impl DeadLetters {
             }
             sent => sent,
         };
-        sent.map_err(|fault| fault.error("settle"))
+        sent.map_err(|fault| match fault.error("settle") {
+            error if error.kind() == ErrorKind::Message => {
+                let problem = format!(
+                    "SQS takes no dead letter of it with what is known of its end ({error}): raise MaximumMessageSize of the \
+                     subscription's queues if it is too small, or leave it, and SQS moves it there as it is after max_receives \
+                     deliveries"
+                );
+                Error::new(ErrorKind::Message, "settle", problem).with_source(error)
+            }
+            error => error,
+        })
     }
 
     async fn send(&self, queue: &Queue, letter: Outgoing) -> Result<(), Fault> {
@@ -201,7 +211,11 @@ impl DeadLetters {
             if batch.is_empty() {
                 return Ok(redriven);
             }
-            let again: Vec<Outgoing> = batch.iter().map(redriven_message).collect();
+            let most = self.topology.config.max_message;
+            let again: Vec<Outgoing> = batch
+                .iter()
+                .map(|letter| redriven_message(letter, most))
+                .collect();
             let deadline = Instant::now() + self.topology.config.request_timeout;
             let verdicts = send(&self.topology, &target, &again, deadline).await;
             let mut failure = None;
@@ -347,15 +361,28 @@ fn opened(topic: &TopicName, name: &SubscriptionName, letter: &Letter) -> DeadLe
         .with_times(time(history.first_failed_at), time(history.rejected_at))
 }
 
-/// The message again, with its past beside it, in the group it was in.
-fn redriven_message(letter: &Letter) -> Outgoing {
+/// What is known of its end beside a message, cut to the room that it leaves: what others wrote may be as large as a queue
+/// takes.
+fn with_history(wire: &Wire, history: &History, most: usize) -> Wire {
+    let bare = wire.with(HISTORY, String::new());
+    let room = most.saturating_sub(bare.size());
+    wire.with(HISTORY, history.written(room))
+}
+
+/// The message again, with its past beside it where there is room, in the group it was in.
+fn redriven_message(letter: &Letter, most: usize) -> Outgoing {
     let Letter { parcel, history } = letter;
     let group = history.group.clone().filter(|group| !is_keyless(group));
+    let wire = with_history(&parcel.wire, history, most);
     Outgoing {
         // A letter that is redriven twice, because nobody answered, is redriven once.
         deduplication: hash(format!("redriven {}", parcel.id).as_bytes()),
         group: group.unwrap_or_else(|| group_of(None)),
-        wire: parcel.wire.with(HISTORY, history.written()),
+        wire: if wire.size() <= most {
+            wire
+        } else {
+            parcel.wire.without(HISTORY)
+        },
         delay: 0,
     }
 }
@@ -366,7 +393,6 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::sqs::wire::Wire;
 
     fn parcel(at: i64) -> Parcel {
         Parcel {

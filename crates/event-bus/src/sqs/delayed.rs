@@ -244,7 +244,7 @@ async fn turn(
         queue: &queue,
         changes: &changes,
         retention: delayed.retention.load(Ordering::Acquire),
-        now: Utc::now().timestamp_millis(),
+        now: topology.config.clock.now().timestamp_millis(),
         deadline: Instant::now() + PUBLISHING,
     };
     let mut due: HashMap<TopicName, Vec<(Due, Parcel)>> = HashMap::new();

@@ -44,12 +44,13 @@ impl History {
         self
     }
 
-    /// As text within the reserve: reasons are cut, the oldest go first.
-    pub(super) fn written(&self) -> String {
+    /// As text within the reserve, and within the room that there is: reasons are cut, the oldest go first. The rest stays,
+    /// however little room there is.
+    pub(super) fn written(&self, room: usize) -> String {
         let mut fitting = self.clone();
         loop {
             let text = fitting.json();
-            let surplus = text.len().saturating_sub(LONGEST);
+            let surplus = text.len().saturating_sub(LONGEST.min(room));
             if surplus == 0 {
                 return text;
             }
@@ -131,7 +132,7 @@ mod tests {
         let known = history()
             .rejected("of no use: \u{ffff}\u{1}✗", 7)
             .rejected("again", 9);
-        let wire = Wire::default().with(HISTORY, known.written());
+        let wire = Wire::default().with(HISTORY, known.written(usize::MAX));
         assert_eq!(History::of(&wire), Some(known.clone()));
         assert_eq!(known.reasons, ["of no use: \u{fffd}\u{1}✗", "again"]);
         assert_eq!((known.rejected_at, time(9).timestamp_micros()), (9, 9));
@@ -145,12 +146,25 @@ mod tests {
             for reason in &reasons {
                 known = known.rejected(reason, 1);
             }
-            let text = known.written();
+            let text = known.written(usize::MAX);
             prop_assert!(text.len() <= LONGEST);
             let read = History::read(&text).unwrap();
             let (newest, whole) = (read.reasons.last().unwrap(), known.reasons.last().unwrap());
             prop_assert!(whole.starts_with(newest.as_str()));
             prop_assert!(whole.is_empty() || !newest.is_empty());
+        }
+
+        #[test]
+        fn where_there_is_little_room_the_reasons_give_way(room in 0..2000_usize, reasons in proptest::collection::vec("[a-z]{0,500}", 1..20)) {
+            let mut known = history();
+            for reason in &reasons {
+                known = known.rejected(reason, 1);
+            }
+            let bare = history().rejected("", 1).written(0).len();
+            let text = known.written(room);
+            prop_assert!(text.len() <= room.max(bare), "{} of {room}", text.len());
+            let read = History::read(&text).unwrap();
+            prop_assert_eq!((read.attempts, read.first_failed_at), (3, 5));
         }
 
         #[test]

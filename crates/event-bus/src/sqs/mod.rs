@@ -46,6 +46,7 @@ use self::topology::Topology;
 use crate::backend::{Backend, Feed};
 use crate::backlog::Backlog;
 use crate::capabilities::Capabilities;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetter;
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::filter::Filter;
@@ -68,8 +69,10 @@ pub(crate) struct Sqs {
 
 impl Sqs {
     /// From a URL, taken apart at the first colon. AWS must answer.
-    pub(crate) async fn connect(rest: &str) -> Result<Self, Error> {
-        let topology = Arc::new(Topology::new(Config::parse(rest)?).await);
+    pub(crate) async fn connect(rest: &str, clock: Clock) -> Result<Self, Error> {
+        let mut config = Config::parse(rest)?;
+        config.clock = clock;
+        let topology = Arc::new(Topology::new(config).await);
         topology
             .check()
             .await

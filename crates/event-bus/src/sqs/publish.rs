@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::Utc;
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
@@ -98,7 +97,7 @@ impl Publisher {
         messages: &[Message],
         deadline: Instant,
     ) -> Vec<Result<Verdict, Error>> {
-        let now = Utc::now();
+        let now = self.topology.config.clock.now();
         // Places of messages by where they go; None is the queue of what comes later.
         let mut parts: BTreeMap<Option<&TopicName>, Vec<(usize, Outgoing)>> = BTreeMap::new();
         let mut verdicts: Vec<Result<Verdict, Error>> = Vec::with_capacity(messages.len());

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use chrono::Utc;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -270,7 +269,7 @@ impl Topology {
         // Somebody else may have made it a moment ago.
         let created = Attribute::CreatedTimestamp;
         let created = self.attribute(queue, created, self.deadline()).await?;
-        let now = Utc::now().timestamp();
+        let now = self.config.clock.now().timestamp();
         Ok(if is_new(&created, now, refresh) {
             refresh
         } else {

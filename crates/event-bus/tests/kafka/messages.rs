@@ -240,3 +240,43 @@ async fn a_deleted_topic_is_made_again() {
         next = error.into_parts().0;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_record_as_large_as_its_topic_takes_goes_to_the_dead_letters_and_back() {
+    // The broker's own limit is 1048588, and more than what this client takes for a message of its own.
+    const SIZE: usize = 1_048_300;
+    let Some(url) = server(VARIABLE) else { return };
+    let bus = EventBus::connect(&url).await.unwrap();
+    let topic = new_topic();
+    let subscription = subscription(&topic);
+    let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
+    let record = RawRecord {
+        payload: Some(Bytes::from(vec![7; SIZE])),
+        ..RawRecord::default()
+    };
+    raw::produce(&url, topic.as_str(), &record).await;
+    let receiving = tokio::spawn(async move {
+        let next = subscriber.next().await;
+        panic!("it is no event, and nothing else is there: {next:?}");
+    });
+    let (topic, name) = (&subscription.topic, &subscription.name);
+    let letters = async || bus.dead_letters(topic, name, 10).await.unwrap();
+    eventually("it is a dead letter", async || letters().await.len() == 1).await;
+    let first = letters().await.remove(0);
+    let kept = first.body.as_ref().unwrap_err();
+    assert_eq!(kept.payload.as_ref().map(Bytes::len), Some(SIZE));
+    assert!(!first.reason().is_empty());
+    // There and back: it has no place in its topic for what is known of it but where it belongs and when it failed.
+    let redriven = bus.redrive(topic, name, Redrive::all()).await.unwrap();
+    assert_eq!(redriven, 1);
+    eventually("it is a dead letter again", async || {
+        letters()
+            .await
+            .first()
+            .is_some_and(|letter| letter.position != first.position)
+    })
+    .await;
+    let again = letters().await.remove(0);
+    assert_eq!(again.first_failed_at, first.first_failed_at);
+    receiving.abort();
+}

@@ -28,7 +28,10 @@ fn config(url: &str) -> ClientConfig {
         .next()
         .unwrap();
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", servers);
+    config
+        .set("bootstrap.servers", servers)
+        // What is written past the bus may be larger than what the client takes by itself.
+        .set("message.max.bytes", "2000000");
     config
 }
 

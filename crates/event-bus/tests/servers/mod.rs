@@ -9,7 +9,8 @@ use std::time::Duration;
 use commerce_contracts::CloudEvent;
 use commerce_event_bus::conformance::{self, Factory};
 use commerce_event_bus::{
-    Delivery, EventBus, Message, Subscriber, Subscription, SubscriptionName, TopicName,
+    Clock, Delivery, Error, EventBus, Message, Subscriber, Subscription, SubscriptionName,
+    TopicName,
 };
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -36,6 +37,20 @@ pub(crate) fn server(variable: &str) -> Option<String> {
 pub(crate) fn with_settings(url: &str, settings: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{settings}")
+}
+
+/// Connections that take this clock for the time of day.
+pub(crate) async fn connect_with_clock(
+    url: &str,
+    clock: &Clock,
+    connections: usize,
+) -> Result<Vec<EventBus>, Error> {
+    let mut buses = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let connector = EventBus::connector(url).clock(clock.clone());
+        buses.push(connector.connect().await?);
+    }
+    Ok(buses)
 }
 
 /// Runs every case of the suite, several at a time: most of their time is waiting.

@@ -10,13 +10,16 @@ use bytes::Bytes;
 use sqlx::Connection;
 use tempfile::TempDir;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::file::raw;
 use super::{directory, open};
 use crate::bus::EventBus;
+use crate::clock::Clock;
 use crate::conformance::{Factory, Failure, Interruption, hold_until_killed, run_at_once};
 use crate::error::Error;
 use crate::name::{SubscriptionName, TopicName};
+use crate::sqlite::Sqlite;
 
 /// Tells a child where its parent's file is.
 const PLACE: &str = "COMMERCE_EVENT_BUS_TEST_FILE";
@@ -61,6 +64,22 @@ impl Factory for File {
         let backend = open(&self.path, "poll=20ms&publish_timeout=300ms").await;
         let bus = EventBus::new(Arc::new(backend));
         Ok(Some((bus, Box::new(Locked(self.path.clone())))))
+    }
+
+    async fn connect_with_clock(
+        &self,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Option<Vec<EventBus>>, Error> {
+        // The processes on one file share one clock.
+        let path = self.path.with_file_name(format!("{}.db", Uuid::new_v4()));
+        let url = format!("{}?poll=20ms", path.display());
+        let mut buses = Vec::new();
+        for _ in 0..connections {
+            let backend = Sqlite::connect(&url, clock.clone()).await?;
+            buses.push(EventBus::new(Arc::new(backend)));
+        }
+        Ok(Some(buses))
     }
 
     fn process_to_kill(&self) -> Option<Command> {

@@ -9,8 +9,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{directory, message, name, open, topic};
 use crate::backend::{Backend, Feed, Incoming, Settlement};
+use crate::clock::Clock;
 use crate::error::{ErrorKind, PublishErrorKind};
 use crate::sqlite::Sqlite;
+use crate::sqlite::clock::Now;
 use crate::sqlite::writer::{Task, Touched};
 use crate::subscription::{Order, Start, Subscription};
 
@@ -22,7 +24,7 @@ pub(super) async fn raw(path: &Path) -> SqliteConnection {
 }
 
 async fn refusal(path: &Path) -> crate::error::Error {
-    Sqlite::connect(&path.display().to_string())
+    Sqlite::connect(&path.display().to_string(), Clock::new())
         .await
         .expect_err("it must be refused")
 }
@@ -71,7 +73,7 @@ async fn many_openers_of_a_new_file_agree() {
     let mut opening = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let url = path.display().to_string();
-        opening.spawn(async move { Sqlite::connect(&url).await });
+        opening.spawn(async move { Sqlite::connect(&url, Clock::new()).await });
     }
     while let Some(opened) = opening.join_next().await {
         let bus = opened.unwrap().unwrap();
@@ -249,6 +251,7 @@ impl Task for NoMorePages {
     async fn apply(
         &self,
         connection: &mut SqliteConnection,
+        _: Now,
         _: &mut Touched,
     ) -> Result<(), sqlx::Error> {
         sqlx::raw_sql("PRAGMA max_page_count = 1")
@@ -289,7 +292,7 @@ async fn a_lease_is_kept_while_its_holder_lives_and_lost_when_it_sleeps() {
     let mut connection = raw(&path).await;
     let end_leases = async {
         loop {
-            let end = sqlx::query("UPDATE delivery SET due = 0 WHERE fence = $1")
+            let end = sqlx::query("UPDATE delivery SET ready_at = 0 WHERE fence = $1")
                 .bind(i64::try_from(held.receipt.fence).unwrap())
                 .execute(&mut connection)
                 .await;

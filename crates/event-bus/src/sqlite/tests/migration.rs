@@ -9,6 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::file::raw;
 use super::{directory, message, name, open, topic};
 use crate::backend::{Backend, Settlement};
+use crate::clock::Clock;
 use crate::filter::Filter;
 use crate::name::SubscriptionName;
 use crate::sqlite::Sqlite;
@@ -217,7 +218,7 @@ async fn a_file_of_an_unknown_version_is_left_alone() {
         .close(Duration::from_secs(1))
         .await
         .unwrap();
-    for version in [-1, 0, 3, 99] {
+    for version in [-1, 0, 4, 99] {
         let mut connection = raw(&path).await;
         let mark = format!("PRAGMA user_version = {version}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(mark))
@@ -225,7 +226,7 @@ async fn a_file_of_an_unknown_version_is_left_alone() {
             .await
             .unwrap();
         connection.close().await.unwrap();
-        let error = Sqlite::connect(&path.display().to_string())
+        let error = Sqlite::connect(&path.display().to_string(), Clock::new())
             .await
             .unwrap_err()
             .to_string();

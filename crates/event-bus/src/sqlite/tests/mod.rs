@@ -1,6 +1,7 @@
 //! The SQLite backend: against the contract, against the model, killed, shared, trimmed.
 
 mod choosing;
+mod clock;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod file;
@@ -20,6 +21,7 @@ use commerce_contracts::CloudEvent;
 use tempfile::TempDir;
 
 use super::Sqlite;
+use crate::clock::Clock;
 use crate::message::Message;
 use crate::name::{SubscriptionName, TopicName};
 
@@ -29,7 +31,9 @@ fn directory() -> TempDir {
 
 async fn open(path: &Path, settings: &str) -> Sqlite {
     let url = format!("{}?{settings}", path.display());
-    Sqlite::connect(&url).await.expect("the file opens")
+    Sqlite::connect(&url, Clock::new())
+        .await
+        .expect("the file opens")
 }
 
 fn topic() -> TopicName {

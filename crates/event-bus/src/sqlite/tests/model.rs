@@ -15,6 +15,7 @@ use crate::backend::Receipt;
 use crate::filter::Filter;
 use crate::model::{Given, Model, Verdict};
 use crate::sqlite::claim::{Claim, claim};
+use crate::sqlite::clock::Now;
 use crate::sqlite::codec::Row;
 use crate::sqlite::config::Config;
 use crate::sqlite::dead_letter::{Purge, Redrive, redrive};
@@ -197,12 +198,20 @@ impl Run {
         assert_eq!(stored, expected, "what is in the log");
     }
 
+    /// The file's clock is the model's. What the wall's shows, nothing here depends on.
+    fn both(&self) -> Now {
+        Now {
+            wall: self.now + 1_000_000_000,
+            steady: self.now,
+        }
+    }
+
     #[expect(clippy::too_many_lines, reason = "one arm per kind of step")]
     async fn step(&mut self, step: Step) {
         self.append_due().await;
+        let (place, now) = (self.place, self.both());
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         let connection = &mut *transaction;
-        let place = self.place;
         match step {
             Step::Publish(specs) => {
                 let job = publish_job(&specs, self.now);
@@ -237,7 +246,7 @@ impl Run {
                     lease: LEASE,
                     filter: Arc::clone(&self.filter),
                 };
-                let claimed = claim(connection, &ask, self.now).await.unwrap();
+                let claimed = claim(connection, &ask, now).await.unwrap();
                 assert!(claimed.deliveries.len() <= limit);
                 for leased in &claimed.deliveries {
                     let (sequence, fence) = (leased.sequence, claimed.fence);
@@ -269,7 +278,7 @@ impl Run {
                         settle_job(place, verdicts.map(|(at, verdict)| (given(*at), *verdict)))
                     })
                     .collect();
-                let held = settle::apply(connection, &jobs, self.now, &mut Touched::default())
+                let held = settle::apply(connection, &jobs, now, &mut Touched::default())
                     .await
                     .unwrap();
                 for ((at, verdict), held) in verdicts.into_iter().zip(held.concat()) {
@@ -331,7 +340,7 @@ impl Run {
             }
             Step::Purge => {
                 let purged = Purge { place }
-                    .apply(connection, &mut Touched::default())
+                    .apply(connection, now, &mut Touched::default())
                     .await
                     .unwrap();
                 assert_eq!(purged, self.model.purge());
