@@ -13,6 +13,7 @@ mod intake;
 mod link;
 mod member;
 mod publish;
+mod redrive;
 mod settle;
 mod topology;
 mod trail;
