@@ -310,7 +310,10 @@ fn each_state_of_a_version_is_kept_once_and_only_when_it_means_something_else() 
     let earlier = || {
         let names = files(shop.path()).into_keys();
         names
-            .filter(|name| name.contains("earlier") && name.ends_with(".avsc"))
+            .filter(|name| {
+                name.contains("earlier")
+                    && Path::new(name).extension().is_some_and(|it| it == "avsc")
+            })
             .count()
     };
     for (contract, states) in [
