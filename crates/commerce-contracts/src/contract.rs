@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::aliases;
 use crate::avro;
 use crate::deprecation::Deprecation;
 use crate::event::{DecodeError, Event};
@@ -62,6 +63,10 @@ impl Contract {
             }
             schema
         };
+        let mut schema_on_read = finished(settings.clone().for_deserialize());
+        if let Ok(avro_schema) = &avro_schema {
+            aliases::declare(&mut schema_on_read, avro_schema);
+        }
         Self {
             name: E::NAME,
             version: E::VERSION,
@@ -69,8 +74,8 @@ impl Contract {
             topic: E::TOPIC,
             key,
             data_schema: format!("{}{}:v{}", version::DATA_SCHEMA, E::NAME, E::VERSION),
-            schema_on_write: finished(settings.clone().for_serialize()),
-            schema_on_read: finished(settings.for_deserialize()),
+            schema_on_write: finished(settings.for_serialize()),
+            schema_on_read,
             avro_schema,
             personal,
             previous: E::previous(),

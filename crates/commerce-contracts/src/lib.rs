@@ -4,6 +4,7 @@
 #[cfg(feature = "vocabulary")]
 extern crate self as commerce_contracts;
 
+mod aliases;
 mod attribute;
 pub mod avro;
 pub mod binding;

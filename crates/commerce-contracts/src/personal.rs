@@ -78,7 +78,13 @@ pub(crate) fn mark(schema: &mut Value, places: &[String]) {
 }
 
 /// Finds where the schema describes what `segments` lead to, through references and choices.
-fn locate(root: &Value, at: String, segments: &[&str], depth: usize, found: &mut Vec<String>) {
+pub(crate) fn locate(
+    root: &Value,
+    at: String,
+    segments: &[&str],
+    depth: usize,
+    found: &mut Vec<String>,
+) {
     /// References that lead in a circle without a field between describe nothing.
     const DEEPEST: usize = 64;
     let (Some(schema), true) = (root.pointer(&at), depth < DEEPEST) else {

@@ -128,6 +128,65 @@ fn readers_are_open_to_fields_of_later_versions() {
     assert_eq!(with(&data).decode::<OrderPlaced>(), Ok(placed()));
 }
 
+/// Its names of before are no names that JSON Schema would know of by itself.
+#[derive(Clone, Debug, PartialEq, Event, Serialize, Deserialize, JsonSchema)]
+#[event(
+    name = "orders.order.remarked",
+    version = 1,
+    topic = "orders",
+    key = "order_id"
+)]
+struct OrderRemarked {
+    order_id: String,
+    #[serde(alias = "note", alias = "word")]
+    remark: String,
+    by: Vec<Remarker>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
+struct Remarker {
+    #[serde(default, alias = "nick")]
+    name: Option<String>,
+}
+
+#[test]
+fn a_field_is_read_by_its_earlier_names_but_not_by_two_at_once() {
+    let remarked = OrderRemarked {
+        order_id: "A-1".into(),
+        remark: "late".into(),
+        by: vec![Remarker {
+            name: Some("Ana".into()),
+        }],
+    };
+    let event = remarked.event().unwrap();
+    let read = |data: Value| {
+        let event = event
+            .clone()
+            .with_data("application/json", data.to_string());
+        event.unwrap().decode::<OrderRemarked>()
+    };
+    for name in ["remark", "note", "word"] {
+        for by in ["name", "nick"] {
+            let data = json!({"order_id": "A-1", name: "late", "by": [{by: "Ana"}]});
+            assert_eq!(read(data), Ok(remarked.clone()), "{name}, {by}");
+        }
+    }
+    for data in [
+        json!({"order_id": "A-1", "by": []}),
+        json!({"order_id": "A-1", "remark": "late", "note": "late", "by": []}),
+        json!({"order_id": "A-1", "note": "late", "word": "late", "by": []}),
+        json!({"order_id": "A-1", "note": 7, "by": []}),
+        json!({"order_id": "A-1", "note": "late", "by": [{"name": "Ana", "nick": "Ana"}]}),
+    ] {
+        // By the schema, so that whoever else reads knows it too.
+        let refused = read(data.clone());
+        assert!(
+            matches!(refused, Err(DecodeError::Invalid(_))),
+            "{data}: {refused:?}"
+        );
+    }
+}
+
 #[test]
 fn every_violation_is_listed_with_its_place_and_without_its_value() {
     let data =

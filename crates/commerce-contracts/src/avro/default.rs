@@ -6,12 +6,20 @@ use super::schema::{Kind, Node, NodeId};
 use super::wire;
 
 /// A record whose default leaves out a field that is such a record again would never end.
-const DEEPEST: usize = 64;
+pub(crate) const DEEPEST: usize = 64;
 
-/// The default in binary form, or why it is none for this type.
-pub(crate) fn encode(nodes: &[Node], node: NodeId, json: &Value) -> Result<Vec<u8>, String> {
+/// Values in all defaults of one schema. Defaults that fill records that fill records double with every level.
+pub(crate) const MOST_VALUES: u32 = 50_000;
+
+/// The default in binary form, or why it is none for this type; `left` is what all defaults of the schema may still hold.
+pub(crate) fn encode(
+    nodes: &[Node],
+    node: NodeId,
+    json: &Value,
+    left: &mut u32,
+) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    write(nodes, node, json, &mut bytes, 0)?;
+    write(nodes, node, json, &mut bytes, 0, left)?;
     Ok(bytes)
 }
 
@@ -21,10 +29,15 @@ fn write(
     json: &Value,
     out: &mut Vec<u8>,
     depth: usize,
+    left: &mut u32,
 ) -> Result<(), String> {
     if depth > DEEPEST {
         return Err("the default never ends".to_owned());
     }
+    *left = left.checked_sub(1).ok_or_else(|| {
+        "all defaults of the schema, filled from each other, are too many: write fewer of them"
+            .to_owned()
+    })?;
     let node = &nodes[id];
     let wrong = |expected: &str| Err(format!("not a default for {}: {expected}", node.describe()));
     match (&node.kind, json) {
@@ -74,7 +87,7 @@ fn write(
         }
         (Kind::Array(items), Value::Array(list)) => {
             wire::put_blocks(out, list, |item, out| {
-                write(nodes, *items, item, out, depth + 1)
+                write(nodes, *items, item, out, depth + 1, left)
             })?;
         }
         (Kind::Array(_), _) => return wrong("write a list"),
@@ -82,14 +95,14 @@ fn write(
             let entries: Vec<_> = entries.iter().collect();
             wire::put_blocks(out, &entries, |(key, value), out| {
                 wire::put_bytes(out, key.as_bytes());
-                write(nodes, *values, value, out, depth + 1)
+                write(nodes, *values, value, out, depth + 1, left)
             })?;
         }
         (Kind::Union(branches), json) => {
             let start = out.len();
             for (index, branch) in branches.iter().enumerate() {
                 wire::put_index(out, index);
-                if write(nodes, *branch, json, out, depth + 1).is_ok() {
+                if write(nodes, *branch, json, out, depth + 1, left).is_ok() {
                     return Ok(());
                 }
                 out.truncate(start);
@@ -108,7 +121,7 @@ fn write(
                     .get(&field.name)
                     .or(field.default.as_ref().map(|default| &default.json));
                 match value {
-                    Some(value) => write(nodes, field.node, value, out, depth + 1)
+                    Some(value) => write(nodes, field.node, value, out, depth + 1, left)
                         .map_err(|reason| format!("field `{}`: {reason}", field.name))?,
                     None => return wrong(&format!("the field `{}` is missing", field.name)),
                 }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::name::Name;
 use super::parse::SchemaError;
-use super::personal;
 use super::schema::Schema;
+use crate::personal::MARK;
 
 /// A type that has an Avro schema: the same fields, documentation and optionality as its JSON. Derive it with
 /// `#[derive(AvroSchema)]`, beside serde's own derives, whose attributes it follows.
@@ -201,7 +201,7 @@ impl FieldList<'_> {
         json["type"] = schema;
         describe(&mut json, naming.aliases, naming.doc);
         if naming.personal {
-            json[personal::MARK] = true.into();
+            json[MARK] = true.into();
         }
         if let Some(default) = default {
             json["default"] = default;

@@ -117,6 +117,28 @@ impl Logical {
     }
 }
 
+/// The names of the specification, which stand in the way of no other meaning: where one does not fit, it is ignored.
+const KNOWN: [&str; 12] = [
+    "decimal",
+    "uuid",
+    "date",
+    "time-millis",
+    "time-micros",
+    "timestamp-millis",
+    "timestamp-micros",
+    "timestamp-nanos",
+    "local-timestamp-millis",
+    "local-timestamp-micros",
+    "local-timestamp-nanos",
+    "duration",
+];
+
+/// A logical type that is none of those that are read here. Values are read without it; others may know what it means.
+pub(crate) fn foreign(object: &Map<String, Value>) -> Option<String> {
+    let name = object.get("logicalType")?.as_str()?;
+    (!KNOWN.contains(&name)).then(|| name.to_owned())
+}
+
 /// How many decimal digits always fit into so many bytes of two's complement: `floor(log10(2^(8·size - 1) - 1))`.
 fn digits(size: usize) -> u32 {
     // log10(2) as a fraction that is a little too small: rounding down never claims a digit that does not fit.

@@ -75,18 +75,18 @@
 
 mod canonical;
 mod decode;
-mod default;
+pub(crate) mod default;
 mod definition;
 mod encode;
 mod fault;
+mod fields;
 mod framing;
-mod logical;
+pub(crate) mod logical;
 mod name;
-mod parse;
-mod personal;
+pub(crate) mod parse;
 mod print;
 mod resolve;
-mod schema;
+pub(crate) mod schema;
 mod text;
 mod wire;
 

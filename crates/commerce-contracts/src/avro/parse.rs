@@ -1,16 +1,16 @@
 //! From JSON to the model of a schema.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::default;
-use super::logical::Logical;
+use super::logical::{self, Logical};
 use super::name::{Name, is_identifier};
-use super::personal;
 use super::schema::{Enumeration, Field, FieldDefault, Fixed, Kind, Naming, Node, NodeId, Record};
+use crate::personal::MARK;
 
-/// Deeper schemas are refused, so that none exhausts the stack.
+/// Schemas inside schemas. Deeper ones are refused, so that none exhausts the stack.
 const DEEPEST: usize = 100;
 
 /// Why JSON is not a schema, and where.
@@ -33,9 +33,13 @@ impl SchemaError {
     }
 
     pub(crate) fn not_json(error: &serde_json::Error) -> Self {
+        Self::of_whole(format!("not JSON: {error}"))
+    }
+
+    pub(crate) fn of_whole(reason: String) -> Self {
         Self {
             pointer: String::new(),
-            reason: format!("not JSON: {error}"),
+            reason,
         }
     }
 }
@@ -51,6 +55,30 @@ pub(crate) fn parse(json: &Value) -> Result<(Vec<Node>, NodeId)> {
     Ok((parser.nodes, root))
 }
 
+/// A schema whose defaults nobody looked at: nothing can be read by it, and the compatibility checker says what is wrong with them.
+#[cfg(feature = "compatibility")]
+#[derive(Debug)]
+pub(crate) struct Unchecked {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) root: NodeId,
+    /// Where each node is, as a JSON pointer.
+    pub(crate) pointers: Vec<String>,
+}
+
+#[cfg(feature = "compatibility")]
+impl Unchecked {
+    pub(crate) fn parse(json: &Value) -> Result<Self> {
+        let mut parser = Parser::default();
+        let root = parser.schema(json, "", &Place::Root)?;
+        parser.put_defaults();
+        Ok(Self {
+            nodes: parser.nodes,
+            root,
+            pointers: parser.pointers,
+        })
+    }
+}
+
 /// Where the parser is: a list of segments that lives on the stack.
 enum Place<'a> {
     Root,
@@ -59,13 +87,6 @@ enum Place<'a> {
 }
 
 impl Place<'_> {
-    fn depth(&self) -> usize {
-        match self {
-            Self::Root => 0,
-            Self::Key(parent, _) | Self::Index(parent, _) => parent.depth() + 1,
-        }
-    }
-
     fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
@@ -91,37 +112,46 @@ impl Place<'_> {
 #[derive(Default)]
 struct Parser {
     nodes: Vec<Node>,
+    /// Where each of them is.
+    pointers: Vec<String>,
+    /// Schemas inside schemas around what is read.
+    depth: usize,
     names: HashMap<Name, NodeId>,
     /// Record, field, place and value of each default: checked when all types are known.
     defaults: Vec<(NodeId, usize, String, Value)>,
 }
 
 impl Parser {
-    fn add(&mut self, kind: Kind) -> NodeId {
+    fn add(&mut self, kind: Kind, place: &Place<'_>) -> NodeId {
+        self.pointers.push(place.pointer());
         self.nodes.push(Node {
             kind,
             logical: None,
+            foreign: None,
             empty: false,
         });
         self.nodes.len() - 1
     }
 
     fn schema(&mut self, json: &Value, namespace: &str, place: &Place<'_>) -> Result<NodeId> {
-        if place.depth() > DEEPEST {
+        if self.depth > DEEPEST {
             return Err(place.error("the schema is nested too deeply"));
         }
-        match json {
+        self.depth += 1;
+        let id = match json {
             Value::String(name) => self.named(name, namespace, place),
             Value::Array(branches) => self.union(branches, namespace, place),
             Value::Object(object) => self.object(object, namespace, place),
             _ => Err(place.error("a schema is a name, a list of branches (a union) or an object")),
-        }
+        };
+        self.depth -= 1;
+        id
     }
 
     /// A primitive type, or a type that was defined before.
     fn named(&mut self, text: &str, namespace: &str, place: &Place<'_>) -> Result<NodeId> {
         if let Some(kind) = primitive(text) {
-            return Ok(self.add(kind));
+            return Ok(self.add(kind, place));
         }
         if matches!(
             text,
@@ -144,6 +174,7 @@ impl Parser {
 
     fn union(&mut self, branches: &[Value], namespace: &str, place: &Place<'_>) -> Result<NodeId> {
         let mut ids: Vec<NodeId> = Vec::with_capacity(branches.len());
+        let mut types: HashSet<String> = HashSet::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
             let place = Place::Index(place, index);
             let id = self.schema(branch, namespace, &place)?;
@@ -152,23 +183,16 @@ impl Parser {
                 return Err(place
                     .error("a union directly in a union: move its branches into the outer one"));
             }
-            let same = |other: &&NodeId| {
-                let other = &self.nodes[**other];
-                match (node.name(), other.name()) {
-                    (Some(name), Some(other)) => name == other,
-                    (None, None) => node.kind.name() == other.kind.name(),
-                    _ => false,
-                }
-            };
-            if ids.iter().find(same).is_some() {
+            // No type is named like one that needs no name.
+            let of = node.name().map_or(node.kind.name(), Name::full);
+            if !types.insert(of.to_owned()) {
                 return Err(place.error(format!(
-                    "the union already has a branch of type {}, and data could not tell them apart",
-                    node.name().map_or(node.kind.name(), Name::full)
+                    "the union already has a branch of type {of}, and data could not tell them apart"
                 )));
             }
             ids.push(id);
         }
-        Ok(self.add(Kind::Union(ids)))
+        Ok(self.add(Kind::Union(ids), place))
     }
 
     fn object(
@@ -186,17 +210,17 @@ impl Parser {
                 "fixed" => self.fixed(object, namespace, place)?,
                 "array" => {
                     let items = self.child(object, "items", namespace, place)?;
-                    self.add(Kind::Array(items))
+                    self.add(Kind::Array(items), place)
                 }
                 "map" => {
                     let values = self.child(object, "values", namespace, place)?;
-                    self.add(Kind::Map(values))
+                    self.add(Kind::Map(values), place)
                 }
-                _ if primitive(text).is_none() => {
+                _ => match primitive(text) {
+                    Some(kind) => self.add(kind, place),
                     // A reference: a logical type would change the type that it refers to.
-                    return self.named(text, namespace, &at_type);
-                }
-                _ => self.named(text, namespace, &at_type)?,
+                    None => return self.named(text, namespace, &at_type),
+                },
             },
             Some(nested @ (Value::Object(_) | Value::Array(_))) => {
                 return self.schema(nested, namespace, &at_type);
@@ -206,6 +230,7 @@ impl Parser {
             }
         };
         self.nodes[id].logical = Logical::read(object, &self.nodes[id].kind);
+        self.nodes[id].foreign = logical::foreign(object);
         Ok(id)
     }
 
@@ -243,13 +268,14 @@ impl Parser {
             return Err(place.error("a record needs the list of its fields"));
         };
         let mut fields: Vec<Field> = Vec::with_capacity(list.len());
+        let mut names: HashSet<String> = HashSet::with_capacity(list.len());
         for (index, field) in list.iter().enumerate() {
             let place = Place::Index(&place, index);
             let Value::Object(field) = field else {
                 return Err(place.error("a field is an object with `name` and `type`"));
             };
             let read = self.field(field, &namespace, &place)?;
-            if fields.iter().any(|other| other.name == read.name) {
+            if !names.insert(read.name.clone()) {
                 return Err(place.error(format!("the record already has a field `{}`", read.name)));
             }
             if let Some(default) = field.get("default") {
@@ -289,7 +315,7 @@ impl Parser {
             name,
             aliases,
             doc: doc(field, place)?,
-            personal: field.get(personal::MARK) == Some(&Value::Bool(true)),
+            personal: field.get(MARK) == Some(&Value::Bool(true)),
             node: self.child(field, "type", namespace, place)?,
             default: None,
         })
@@ -307,13 +333,16 @@ impl Parser {
             return Err(at_symbols.error("an enum needs the list of its symbols"));
         };
         let mut symbols: Vec<String> = Vec::with_capacity(list.len());
+        let mut known: HashSet<&str> = HashSet::with_capacity(list.len());
         for (index, symbol) in list.iter().enumerate() {
             let place = Place::Index(&at_symbols, index);
             match symbol {
-                Value::String(symbol) if symbols.contains(symbol) => {
-                    return Err(place.error(format!("the symbol `{symbol}` is there twice")));
+                Value::String(symbol) if is_identifier(symbol) => {
+                    if !known.insert(symbol) {
+                        return Err(place.error(format!("the symbol `{symbol}` is there twice")));
+                    }
+                    symbols.push(symbol.clone());
                 }
-                Value::String(symbol) if is_identifier(symbol) => symbols.push(symbol.clone()),
                 _ => return Err(place.error(NOT_A_NAME)),
             }
         }
@@ -357,7 +386,7 @@ impl Parser {
     }
 
     fn define(&mut self, kind: Kind, place: &Place<'_>) -> Result<NodeId> {
-        let id = self.add(kind);
+        let id = self.add(kind, place);
         if let Some(name) = self.nodes[id].name().cloned() {
             if primitive(name.full()).is_some() {
                 return Err(Place::Key(place, "name")
@@ -399,26 +428,39 @@ impl Parser {
         }
     }
 
-    fn check_defaults(&mut self) -> Result<()> {
-        // The defaults of nested records may fill in for what a default leaves out, so all JSON is there before any is checked.
-        let defaults = std::mem::take(&mut self.defaults);
-        for (record, field, _, json) in &defaults {
-            if let Kind::Record(record) = &mut self.nodes[*record].kind {
-                record.fields[*field].default = Some(FieldDefault {
-                    json: json.clone(),
+    /// Puts each default into its field, as it is written.
+    fn put_defaults(&mut self) -> Vec<(NodeId, usize, String)> {
+        let mut places = Vec::with_capacity(self.defaults.len());
+        for (record, field, pointer, json) in std::mem::take(&mut self.defaults) {
+            if let Kind::Record(record) = &mut self.nodes[record].kind {
+                record.fields[field].default = Some(FieldDefault {
+                    json,
                     bytes: Vec::new(),
                 });
             }
+            places.push((record, field, pointer));
         }
-        for (record, field, pointer, json) in defaults {
+        places
+    }
+
+    fn check_defaults(&mut self) -> Result<()> {
+        // The defaults of nested records may fill in for what a default leaves out, so all JSON is there before any is checked.
+        let places = self.put_defaults();
+        let mut left = default::MOST_VALUES;
+        for (record, field, pointer) in places {
             let Kind::Record(found) = &self.nodes[record].kind else {
                 continue;
             };
-            let node = found.fields[field].node;
-            let bytes = default::encode(&self.nodes, node, &json)
+            let found = &found.fields[field];
+            let Some(default) = &found.default else {
+                continue;
+            };
+            let bytes = default::encode(&self.nodes, found.node, &default.json, &mut left)
                 .map_err(|reason| SchemaError { pointer, reason })?;
-            if let Kind::Record(record) = &mut self.nodes[record].kind {
-                record.fields[field].default = Some(FieldDefault { json, bytes });
+            if let Kind::Record(record) = &mut self.nodes[record].kind
+                && let Some(default) = &mut record.fields[field].default
+            {
+                default.bytes = bytes;
             }
         }
         Ok(())
@@ -428,7 +470,7 @@ impl Parser {
 const NOT_A_NAME: &str =
     "not a name: a letter or an underscore, then letters, digits and underscores";
 
-fn primitive(name: &str) -> Option<Kind> {
+pub(crate) fn primitive(name: &str) -> Option<Kind> {
     Some(match name {
         "null" => Kind::Null,
         "boolean" => Kind::Boolean,

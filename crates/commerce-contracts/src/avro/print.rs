@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::personal;
 use super::schema::{Kind, Naming, Node, NodeId};
+use crate::personal::MARK;
 
 pub(crate) fn schema(nodes: &[Node], root: NodeId) -> Value {
     write(nodes, root, "", &mut vec![false; nodes.len()])
@@ -70,7 +70,7 @@ fn write(nodes: &[Node], id: NodeId, namespace: &str, written: &mut [bool]) -> V
                 );
                 put_doc(&mut object, field.doc.as_deref());
                 if field.personal {
-                    object.insert(personal::MARK.to_owned(), true.into());
+                    object.insert(MARK.to_owned(), true.into());
                 }
                 object.insert("type".to_owned(), write(nodes, field.node, inner, written));
                 if let Some(default) = &field.default {

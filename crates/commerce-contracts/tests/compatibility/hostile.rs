@@ -1,32 +1,18 @@
-//! Schemas that nobody would write, but that may be handed in: the checker answers all of them soon, and panics on none.
-
-use std::time::{Duration, Instant};
+//! Schemas that nobody would write, but that may be handed in: the checker answers all of them, and panics on none. Most of them
+//! would keep a checker without an allowance busy for ever, and a suite that does not end is noticed: nothing is timed.
 
 use commerce_contracts::compatibility::json::Policy;
 use commerce_contracts::compatibility::{Mode, Verdict, avro, json};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Long enough for a busy machine without optimisation (each takes a second there), and far too short for what grows without bounds.
-const SOON: Duration = Duration::from_mins(2);
-
-fn judged<T>(name: &str, judge: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let answer = judge();
-    let took = started.elapsed();
-    println!("{name}: {} ms", took.as_millis());
-    assert!(took < SOON, "{name} took {took:?}");
-    answer
-}
-
-/// The schema against itself and against another, both ways.
+/// The schema against itself and against another, both ways. The name tells which one it is that does not end.
 fn judge_json(name: &str, schema: &Value) -> Verdict {
+    println!("{name}");
     let other =
         json!({"type": "object", "properties": {"a": {"type": "integer"}}, "minProperties": 1});
-    judged(name, || {
-        json::check(schema, &other, Mode::Full, Policy::Strict);
-        json::check(schema, schema, Mode::Backward, Policy::default()).verdict()
-    })
+    json::check(schema, &other, Mode::Full, Policy::Strict);
+    json::check(schema, schema, Mode::Backward, Policy::default()).verdict()
 }
 
 fn nested(depth: usize, wrap: impl Fn(Value) -> Value, innermost: Value) -> Value {
@@ -207,10 +193,9 @@ fn patterns_and_limits_without_measure_are_judged() {
 /// The schema against itself and against another.
 fn judge_avro(name: &str, schema: &Value) -> Verdict {
     let other = json!(["null", {"type": "record", "name": "Other", "fields": []}]);
-    judged(name, || {
-        avro::check(schema, &other, Mode::Full);
-        avro::check(schema, schema, Mode::Full).verdict()
-    })
+    println!("{name}");
+    avro::check(schema, &other, Mode::Full);
+    avro::check(schema, schema, Mode::Full).verdict()
 }
 
 #[test]
@@ -277,9 +262,7 @@ fn large_avro_schemas_are_judged() {
     let mut backwards = symbols.clone();
     backwards.reverse();
     let of = |symbols: &[String]| json!({"type": "enum", "name": "E", "symbols": symbols});
-    let verdict = judged("symbols", || {
-        avro::check(&of(&symbols), &of(&backwards), Mode::Full).verdict()
-    });
+    let verdict = avro::check(&of(&symbols), &of(&backwards), Mode::Full).verdict();
     assert_eq!(verdict, Verdict::Compatible);
 
     let field = |index: usize| json!({"name": format!("f{index}"), "type": "int", "aliases": [format!("g{index}")]});
@@ -290,9 +273,7 @@ fn large_avro_schemas_are_judged() {
         .map(|index| json!({"name": format!("h{index}"), "type": "int"}))
         .collect();
     let other = json!({"type": "record", "name": "R", "fields": renamed});
-    let verdict = judged("fields renamed", || {
-        avro::check(&wide, &other, Mode::Full).verdict()
-    });
+    let verdict = avro::check(&wide, &other, Mode::Full).verdict();
     assert_eq!(verdict, Verdict::Incompatible);
 
     let branch = |index: usize| json!({"type": "record", "name": format!("R{index}"), "aliases": [format!("A{index}")], "fields": []});

@@ -15,6 +15,7 @@ type Result<T = (), E = EncodeError> = std::result::Result<T, E>;
 static NUMBER: Node = Node {
     kind: Kind::Int,
     logical: None,
+    foreign: None,
     empty: false,
 };
 

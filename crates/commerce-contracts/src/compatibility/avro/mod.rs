@@ -19,6 +19,8 @@ use self::resolve::Resolver;
 use self::schema::Schema;
 use super::report::{Difference, Finding, Report, Verdict};
 use super::{Direction, Mode, Rule};
+use crate::avro::SchemaError;
+use crate::avro::parse::primitive;
 
 /// The text of a schema, or its JSON.
 pub trait Text {
@@ -29,7 +31,7 @@ pub trait Text {
 impl Text for str {
     fn to_json(&self) -> Result<Cow<'_, Value>, String> {
         // The name of a primitive type, without quotes, as it is often stored; `null` is JSON as well.
-        if schema::Primitive::named(self.trim()).is_some() {
+        if primitive(self.trim()).is_some() {
             return Ok(Cow::Owned(Value::from(self.trim())));
         }
         serde_json::from_str(self)
@@ -93,36 +95,31 @@ pub(super) fn findings<O: Text + ?Sized, N: Text + ?Sized>(
     findings
 }
 
-fn parsed<T: Text + ?Sized>(schema: &T) -> Result<Schema, Invalid> {
-    let value = schema.to_json().map_err(|reason| Invalid {
-        pointer: String::new(),
-        reason,
-    })?;
+fn parsed<T: Text + ?Sized>(schema: &T) -> Result<Schema, SchemaError> {
+    let value = schema.to_json().map_err(SchemaError::of_whole)?;
     Schema::parse(&value)
 }
 
-use self::schema::Invalid;
-
 fn differences(
-    writer: Result<&Schema, &Invalid>,
-    reader: Result<&Schema, &Invalid>,
+    writer: Result<&Schema, &SchemaError>,
+    reader: Result<&Schema, &SchemaError>,
 ) -> Vec<Difference> {
-    let refused = |who: &str, invalid: &Invalid| Difference {
+    let refused = |who: &str, invalid: &SchemaError| Difference {
         rule: Rule::InvalidSchema,
         verdict: Verdict::Incompatible,
         writer: if who == "writer" {
-            invalid.pointer.clone()
+            invalid.pointer().to_owned()
         } else {
             String::new()
         },
         reader: if who == "reader" {
-            invalid.pointer.clone()
+            invalid.pointer().to_owned()
         } else {
             String::new()
         },
         message: format!(
             "The {who}'s schema is not a schema: {}. Correct it.",
-            invalid.reason
+            invalid.reason()
         ),
         counterexample: None,
     };

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::default::Defaults;
-use super::schema::{Field, Id, Logical, Name, Node, Primitive, Schema, Shape};
+use super::schema::{Meaning, Schema};
+use crate::avro::schema::{Field, Kind, Naming, Node, NodeId as Id};
 use crate::compatibility::Rule;
 use crate::compatibility::report::{Difference, Verdict};
 
@@ -24,7 +25,7 @@ pub(super) struct Resolver<'a> {
 
 /// The fields of a record of the writer and of the reader, by the names that join them.
 struct Fields<'a> {
-    written: HashMap<&'a str, &'a Field>,
+    written: HashMap<&'a str, (usize, &'a Field)>,
     /// The reader's fields that a field of the writer with this name feeds.
     read: HashMap<&'a str, Vec<&'a Field>>,
 }
@@ -40,14 +41,15 @@ impl<'a> Fields<'a> {
         Self {
             written: written
                 .iter()
-                .map(|field| (field.name.as_str(), field))
+                .enumerate()
+                .map(|(index, field)| (field.name.as_str(), (index, field)))
                 .collect(),
             read: by_name,
         }
     }
 
     /// The fields of the writer that the reader's is read from: one, if all is well.
-    fn sources(&self, field: &'a Field) -> Vec<&'a Field> {
+    fn sources(&self, field: &'a Field) -> Vec<(usize, &'a Field)> {
         names_of(field)
             .into_iter()
             .filter_map(|name| self.written.get(name).copied())
@@ -118,18 +120,18 @@ impl<'a> Resolver<'a> {
     fn check_defaults(&mut self, schema: &Schema, is_writer: bool) {
         let mut defaults = Defaults::of(schema);
         for id in schema.ids() {
-            let Shape::Record { fields, .. } = &schema[id].shape else {
+            let Kind::Record(record) = &schema[id].kind else {
                 continue;
             };
-            for field in fields {
+            for (index, field) in record.fields.iter().enumerate() {
                 let Some(problem) = field
                     .default
                     .as_ref()
-                    .and_then(|value| defaults.problem(field.schema, value))
+                    .and_then(|default| defaults.problem(field.node, &default.json))
                 else {
                     continue;
                 };
-                let at = format!("{}/default", field.pointer);
+                let at = format!("{}/default", schema.field_pointer(id, index));
                 let (writer, reader) = if is_writer {
                     (at, String::new())
                 } else {
@@ -155,17 +157,17 @@ impl<'a> Resolver<'a> {
         let writer = self.writer;
         let reader = self.reader;
         for id in reader.ids() {
-            let Some((name, aliases)) = name_of(&reader[id]) else {
+            let Some(Naming { name, aliases, .. }) = reader[id].naming() else {
                 continue;
             };
             if aliases.is_empty() {
                 continue;
             }
-            let mut meant: Vec<String> = Vec::new();
+            let mut meant: Vec<&str> = Vec::new();
             for other in writer.ids() {
-                if let Some((written, _)) = name_of(&writer[other])
+                if let Some(written) = writer[other].name()
                     && (written == name || aliases.contains(written))
-                    && writer[other].shape.kind() == reader[id].shape.kind()
+                    && writer[other].kind.name() == reader[id].kind.name()
                 {
                     meant.push(written.full());
                 }
@@ -176,7 +178,7 @@ impl<'a> Resolver<'a> {
                     name.full(),
                     meant.join(", ")
                 );
-                let pointer = format!("{}/aliases", reader[id].pointer);
+                let pointer = format!("{}/aliases", reader.pointer(id));
                 self.report(
                     Rule::TypeMatchedTwice,
                     Verdict::Unknown,
@@ -212,8 +214,8 @@ impl<'a> Resolver<'a> {
 
     fn pointers(&self, writer: Id, reader: Id) -> (String, String) {
         (
-            self.writer[writer].pointer.clone(),
-            self.reader[reader].pointer.clone(),
+            self.writer.pointer(writer).to_owned(),
+            self.reader.pointer(reader).to_owned(),
         )
     }
 
@@ -226,63 +228,46 @@ impl<'a> Resolver<'a> {
 
     fn resolve_shapes(&mut self, writer: Id, reader: Id) {
         let (from, to) = (&self.writer[writer], &self.reader[reader]);
-        match (&from.shape, &to.shape) {
+        match (&from.kind, &to.kind) {
             // Each branch may be what was written.
-            (Shape::Union(branches), _) => {
+            (Kind::Union(branches), _) => {
                 for branch in branches {
                     self.resolve(*branch, reader);
                 }
             }
-            (_, Shape::Union(branches)) => self.resolve_into_union(writer, reader, branches),
-            (Shape::Primitive(one), Shape::Primitive(other)) => {
-                if promotes(*one, *other) {
-                    self.resolve_logical(writer, reader);
-                    self.resolve_text(writer, reader, *one, *other);
-                } else {
-                    self.refuse_types(writer, reader);
-                }
-            }
-            (Shape::Array(one), Shape::Array(other)) | (Shape::Map(one), Shape::Map(other)) => {
+            (_, Kind::Union(branches)) => self.resolve_into_union(writer, reader, branches),
+            (Kind::Array(one), Kind::Array(other)) | (Kind::Map(one), Kind::Map(other)) => {
                 self.resolve_logical(writer, reader);
                 self.resolve(*one, *other);
             }
-            (Shape::Fixed { size: one, .. }, Shape::Fixed { size: other, .. }) => {
+            (Kind::Fixed(one), Kind::Fixed(other)) => {
                 self.resolve_names(writer, reader);
                 self.resolve_logical(writer, reader);
-                if one != other {
+                if one.size != other.size {
                     let message = format!(
-                        "The writer writes {one} bytes and the reader expects {other}: keep the size, and give a new size a new name and field."
+                        "The writer writes {} bytes and the reader expects {}: keep the size, and give a new size a new name and field.",
+                        one.size, other.size
                     );
                     self.refuse(Rule::FixedSizeMismatch, writer, reader, "/size", message);
                 }
             }
-            (
-                Shape::Enum {
-                    symbols: written, ..
-                },
-                Shape::Enum {
-                    symbols: known,
-                    default,
-                    ..
-                },
-            ) => {
+            (Kind::Enum(written), Kind::Enum(known)) => {
                 self.resolve_names(writer, reader);
                 self.resolve_logical(writer, reader);
-                if default.is_none() {
-                    self.resolve_symbols(writer, reader, written, known);
+                if known.default.is_none() {
+                    self.resolve_symbols(writer, reader, &written.symbols, &known.symbols);
                 }
             }
-            (
-                Shape::Record {
-                    fields: written, ..
-                },
-                Shape::Record { fields: read, .. },
-            ) => {
+            (Kind::Record(written), Kind::Record(read)) => {
                 self.resolve_names(writer, reader);
-                let fields = Fields::of(written, read);
-                for field in read {
-                    self.resolve_field(writer, reader, field, &fields);
+                let fields = Fields::of(&written.fields, &read.fields);
+                for index in 0..read.fields.len() {
+                    self.resolve_field(writer, reader, (index, &read.fields[index]), &fields);
                 }
+            }
+            (one, other) if promotes(one, other) => {
+                self.resolve_logical(writer, reader);
+                self.resolve_text(writer, reader);
             }
             _ => self.refuse_types(writer, reader),
         }
@@ -291,14 +276,15 @@ impl<'a> Resolver<'a> {
     fn refuse_types(&mut self, writer: Id, reader: Id) {
         let message = format!(
             "The writer writes {} and the reader expects {}, which Avro does not convert: keep the type, or add a new field beside the old.",
-            self.writer[writer].shape.kind(),
-            self.reader[reader].shape.kind()
+            self.writer[writer].kind.name(),
+            self.reader[reader].kind.name()
         );
         self.refuse(Rule::TypeMismatch, writer, reader, "", message);
     }
 
-    fn resolve_text(&mut self, writer: Id, reader: Id, one: Primitive, other: Primitive) {
-        if (one, other) == (Primitive::Bytes, Primitive::String) {
+    fn resolve_text(&mut self, writer: Id, reader: Id) {
+        let kinds = (&self.writer[writer].kind, &self.reader[reader].kind);
+        if matches!(kinds, (Kind::Bytes, Kind::String)) {
             let (at_writer, at_reader) = self.pointers(writer, reader);
             let message = "The reader takes the writer's bytes for text, which fails on bytes that are not UTF-8: read bytes, unless all of them are known to be text.".to_owned();
             self.report(
@@ -334,26 +320,21 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve_logical(&mut self, writer: Id, reader: Id) {
-        let (from, to) = (
-            self.writer[writer].logical.as_ref(),
-            self.reader[reader].logical.as_ref(),
-        );
+        let from = Meaning::of(&self.writer[writer]);
+        let to = Meaning::of(&self.reader[reader]);
         if from == to {
             return;
         }
-        // A logical type that the specification does not know may be ignored by either side; whether that does harm only its owner knows.
-        let foreign = |logical: Option<&Logical>| {
-            logical.is_none_or(|logical| matches!(logical, Logical::Foreign(_)))
-        };
-        let verdict = if foreign(from) && foreign(to) {
+        // Whether it does harm to ignore one that the specification does not know, only its owner knows.
+        let verdict = if from.may_be_ignored() && to.may_be_ignored() {
             Verdict::Unknown
         } else {
             Verdict::Incompatible
         };
         let message = format!(
             "The writer's bytes mean {} and the reader takes them for {}: keep the logical type, or add a new field beside the old.",
-            Logical::describe(from),
-            Logical::describe(to)
+            from.describe(),
+            to.describe()
         );
         let (at_writer, at_reader) = self.pointers(writer, reader);
         self.report(
@@ -371,8 +352,8 @@ impl<'a> Resolver<'a> {
             return;
         }
         let full = |node: &Node| {
-            name_of(node)
-                .map(|(name, _)| name.full())
+            node.name()
+                .map(|name| name.full().to_owned())
                 .unwrap_or_default()
         };
         let (one, other) = (full(from), full(to));
@@ -382,16 +363,20 @@ impl<'a> Resolver<'a> {
         self.refuse(Rule::NameMismatch, writer, reader, "/name", message);
     }
 
-    fn resolve_field(&mut self, writer: Id, reader: Id, field: &'a Field, fields: &Fields<'a>) {
-        let names = |fields: &[&Field]| {
-            let names: Vec<String> = fields
-                .iter()
-                .map(|field| format!("{:?}", field.name))
-                .collect();
+    fn resolve_field(
+        &mut self,
+        writer: Id,
+        reader: Id,
+        (index, field): (usize, &'a Field),
+        fields: &Fields<'a>,
+    ) {
+        let names = |fields: &mut dyn Iterator<Item = &Field>| {
+            let names: Vec<String> = fields.map(|field| format!("{:?}", field.name)).collect();
             names.join(" and ")
         };
+        let pointer = self.reader.field_pointer(reader, index);
         let sources = fields.sources(field);
-        let source = match sources[..] {
+        let (at_source, source) = match sources[..] {
             [source] => source,
             [] => {
                 if field.default.is_none() {
@@ -399,12 +384,12 @@ impl<'a> Resolver<'a> {
                         "The reader's field {:?} has no default, and the writer does not write it: give it a default (that of an enum does not count), or an alias if it was renamed.",
                         field.name
                     );
-                    let at_writer = self.writer[writer].pointer.clone();
+                    let at_writer = self.writer.pointer(writer).to_owned();
                     self.report(
                         Rule::ReaderFieldMissingDefaultValue,
                         Verdict::Incompatible,
                         at_writer,
-                        field.pointer.clone(),
+                        pointer,
                         message,
                     );
                 }
@@ -414,14 +399,14 @@ impl<'a> Resolver<'a> {
                 let message = format!(
                     "The reader's field {:?} matches the writer's {}, through its aliases: leave one alias, so that one field is meant.",
                     field.name,
-                    names(&sources)
+                    names(&mut sources.iter().map(|(_, field)| *field))
                 );
-                let at_writer = self.writer[writer].pointer.clone();
+                let at_writer = self.writer.pointer(writer).to_owned();
                 self.report(
                     Rule::FieldMatchedTwice,
                     Verdict::Incompatible,
                     at_writer,
-                    field.pointer.clone(),
+                    pointer,
                     message,
                 );
                 return;
@@ -432,18 +417,18 @@ impl<'a> Resolver<'a> {
             let message = format!(
                 "The writer's field {:?} matches the reader's {}, through aliases, and readers differ in which they take: leave one.",
                 source.name,
-                names(rivals)
+                names(&mut rivals.iter().copied())
             );
-            let at_reader = self.reader[reader].pointer.clone();
+            let at_reader = self.reader.pointer(reader).to_owned();
             self.report(
                 Rule::FieldMatchedTwice,
                 Verdict::Unknown,
-                source.pointer.clone(),
+                self.writer.field_pointer(writer, at_source),
                 at_reader,
                 message,
             );
         }
-        self.resolve(source.schema, field.schema);
+        self.resolve(source.node, field.node);
     }
 
     /// The reader takes the first branch that matches; some take one of the same name before it. Both must work.
@@ -465,9 +450,9 @@ impl<'a> Resolver<'a> {
             .chain(exact)
             .collect();
         if chosen.is_empty() {
-            let wrote = match name_of(from) {
-                Some((name, _)) => format!("{} {:?}", from.shape.kind(), name.full()),
-                None => from.shape.kind().to_owned(),
+            let wrote = match from.name() {
+                Some(name) => format!("{} {:?}", from.kind.name(), name.full()),
+                None => from.kind.name().to_owned(),
             };
             let message = format!(
                 "The writer may write {wrote}, for which the reader's union has no branch: add it to the reader, or publish a new version."
@@ -482,70 +467,59 @@ impl<'a> Resolver<'a> {
     /// Whether the reader may take this branch: the types match, and of arrays and maps what they hold.
     fn may_match(&self, writer: Id, reader: Id, open: &mut Vec<(Id, Id)>) -> bool {
         let (from, to) = (&self.writer[writer], &self.reader[reader]);
-        match (&from.shape, &to.shape) {
-            (Shape::Primitive(one), Shape::Primitive(other)) => promotes(*one, *other),
-            (Shape::Array(one), Shape::Array(other)) | (Shape::Map(one), Shape::Map(other)) => {
+        match (&from.kind, &to.kind) {
+            (Kind::Array(one), Kind::Array(other)) | (Kind::Map(one), Kind::Map(other)) => {
                 if open.contains(&(*one, *other)) || open.len() > MOST_DEPTH {
                     return true;
                 }
                 open.push((*one, *other));
-                let matched = match (&self.writer[*one].shape, &self.reader[*other].shape) {
-                    (Shape::Union(_), _) | (_, Shape::Union(_)) => true,
+                let matched = match (&self.writer[*one].kind, &self.reader[*other].kind) {
+                    (Kind::Union(_), _) | (_, Kind::Union(_)) => true,
                     _ => self.may_match(*one, *other, open),
                 };
                 open.pop();
                 matched
             }
-            (Shape::Record { .. }, Shape::Record { .. })
-            | (Shape::Enum { .. }, Shape::Enum { .. }) => names_match(from, to),
-            (Shape::Fixed { size: one, .. }, Shape::Fixed { size: other, .. }) => {
-                names_match(from, to) && one == other
+            (Kind::Record(_), Kind::Record(_)) | (Kind::Enum(_), Kind::Enum(_)) => {
+                names_match(from, to)
             }
-            _ => false,
+            (Kind::Fixed(one), Kind::Fixed(other)) => {
+                names_match(from, to) && one.size == other.size
+            }
+            (one, other) => promotes(one, other),
         }
     }
 }
 
-/// Whether Avro reads the one as the other.
-fn promotes(writer: Primitive, reader: Primitive) -> bool {
-    use Primitive::{Bytes, Double, Float, Int, Long, String};
-    writer == reader
-        || matches!(
-            (writer, reader),
-            (Int, Long | Float | Double)
-                | (Long, Float | Double)
-                | (Float, Double)
-                | (String, Bytes)
-                | (Bytes, String)
-        )
-}
-
-fn name_of(node: &Node) -> Option<(&Name, &[Name])> {
-    match &node.shape {
-        Shape::Record { name, aliases, .. }
-        | Shape::Enum { name, aliases, .. }
-        | Shape::Fixed { name, aliases, .. } => Some((name, aliases)),
-        _ => None,
-    }
+/// Whether Avro reads the one primitive type as the other.
+fn promotes(writer: &Kind, reader: &Kind) -> bool {
+    use Kind::{Boolean, Bytes, Double, Float, Int, Long, Null, String};
+    matches!(
+        (writer, reader),
+        (Null, Null)
+            | (Boolean, Boolean)
+            | (Int, Int | Long | Float | Double)
+            | (Long, Long | Float | Double)
+            | (Float, Float | Double)
+            | (Double, Double)
+            | (Bytes | String, Bytes | String)
+    )
 }
 
 /// Names match without their namespaces, or through an alias of the reader, with them.
 fn names_match(writer: &Node, reader: &Node) -> bool {
-    match (name_of(writer), name_of(reader)) {
-        (Some((one, _)), Some((other, aliases))) => {
-            one.short == other.short || aliases.contains(one)
+    match (writer.name(), reader.naming()) {
+        (Some(one), Some(other)) => {
+            one.simple() == other.name.simple() || other.aliases.contains(one)
         }
         _ => false,
     }
 }
 
+/// Whether a reader that looks for the same type first takes it. It does not look at what it means.
 fn is_exact(writer: &Node, reader: &Node) -> bool {
-    match (&writer.shape, &reader.shape) {
-        // Readers that look for the same type first do not look at what it means.
-        (Shape::Primitive(one), Shape::Primitive(other)) => one == other,
-        _ => match (name_of(writer), name_of(reader)) {
-            (Some((one, _)), Some((other, _))) => one == other,
-            _ => writer.shape.kind() == reader.shape.kind(),
-        },
+    match (writer.name(), reader.name()) {
+        (Some(one), Some(other)) => one == other,
+        _ => writer.kind.name() == reader.kind.name(),
     }
 }

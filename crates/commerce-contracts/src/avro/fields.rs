@@ -1,12 +1,28 @@
-//! Where a schema is marked as holding personal data.
+//! What a schema says of its fields, told with the place of each.
 
-use super::schema::{Kind, NodeId, Schema};
-
-pub(super) use crate::personal::MARK;
+use super::schema::{Field, Kind, NodeId, Schema};
 
 impl Schema {
     /// Calls `found` with the place of every field that is marked, as a JSON pointer in which `*` is every item of a list or map.
     pub(crate) fn visit_personal(&self, found: &mut dyn FnMut(&str)) {
+        self.visit_fields(&mut |place, field| {
+            if field.personal {
+                found(&format!("{place}/{}", field.name));
+            }
+        });
+    }
+
+    /// Calls `found` with the place and the aliases of every field that has some.
+    pub(crate) fn visit_aliases(&self, found: &mut dyn FnMut(&str, &[String])) {
+        self.visit_fields(&mut |place, field| {
+            if !field.aliases.is_empty() {
+                found(&format!("{place}/{}", field.name), &field.aliases);
+            }
+        });
+    }
+
+    /// Calls `found` with every field and the place of its record.
+    fn visit_fields(&self, found: &mut dyn FnMut(&str, &Field)) {
         self.visit(self.root(), &mut String::new(), &mut Vec::new(), found);
     }
 
@@ -15,7 +31,7 @@ impl Schema {
         node: NodeId,
         place: &mut String,
         open: &mut Vec<NodeId>,
-        found: &mut dyn FnMut(&str),
+        found: &mut dyn FnMut(&str, &Field),
     ) {
         // A type that contains itself is told of once.
         if open.contains(&node) {
@@ -26,11 +42,9 @@ impl Schema {
         match &self.nodes()[node].kind {
             Kind::Record(record) => {
                 for field in &record.fields {
+                    found(place, field);
                     place.push('/');
                     place.push_str(&field.name);
-                    if field.personal {
-                        found(place);
-                    }
                     self.visit(field.node, place, open, found);
                     place.truncate(length);
                 }
