@@ -304,7 +304,7 @@ proptest! {
                 let Err(violations) = result else { continue };
                 let mut said = format!("{violations} {violations:?}");
                 for one in &violations {
-                    said.push_str(&format!("{one} {one:?} {} {} {}", one.pointer, one.expected, one.found));
+                    said += &[&one.to_string(), &one.pointer, &one.expected, &one.found].map(String::as_str).join(" ");
                 }
                 let said = said.to_lowercase();
                 prop_assert!(!said.contains("5ecret") && !said.contains("1114447"), "{}", said);
