@@ -249,11 +249,10 @@ fn field(
         }
         _ => None,
     };
-    let written = match default {
-        Some(default) => {
-            quote_spanned! { at(ty.span()) => fields.field_with_default::<#ty>(#naming, #default); }
-        }
-        None => quote_spanned! { at(ty.span()) => fields.field::<#ty>(#naming); },
+    let written = if let Some(default) = default {
+        quote_spanned! { at(ty.span()) => fields.field_with_default::<#ty>(#naming, #default); }
+    } else {
+        quote_spanned! { at(ty.span()) => fields.field::<#ty>(#naming); }
     };
     (Some(written), Some(fact))
 }
