@@ -46,6 +46,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let version: u32 = version.base10_parse()?;
     let event_type = format!("{}.v{version}", name.value());
     let key_expression = key::expression(&key, &path);
+    let key_check = key::check(ident, &key, &path);
     let upcasting = upcasts
         .as_ref()
         .map(|older| upcasts::Upcasting::new(older, name.value(), version));
@@ -58,6 +59,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     Ok(quote! {
         #avro
         #checks
+        #key_check
 
         #doc
         #[automatically_derived]

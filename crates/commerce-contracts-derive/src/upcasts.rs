@@ -76,8 +76,9 @@ impl<'a> Upcasting<'a> {
 
             fn upcast(
                 event: &::commerce_contracts::CloudEvent,
+                writers: &::commerce_contracts::avro::WriterSchemas,
             ) -> ::core::result::Result<Self, ::commerce_contracts::DecodeError> {
-                ::commerce_contracts::upcast::<#older, Self>(event)
+                ::commerce_contracts::upcast::<#older, Self>(event, writers)
             }
         }
     }

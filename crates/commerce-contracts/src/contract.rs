@@ -8,10 +8,10 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::aliases;
 use crate::avro;
 use crate::deprecation::Deprecation;
-use crate::event::{DecodeError, Event};
+use crate::event::{DecodeError, Event, unreadable};
+use crate::json_schema;
 use crate::personal;
 #[cfg(feature = "validation")]
 use crate::plan::Plan;
@@ -29,7 +29,7 @@ pub struct Contract {
     version: u32,
     event_type: &'static str,
     topic: &'static str,
-    key: &'static str,
+    key: String,
     data_schema: String,
     schema_on_write: Value,
     schema_on_read: Value,
@@ -47,7 +47,8 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// The contract of `E`, whose ordering key is the field (or path of fields) `key`. Made once by `#[derive(Event)]`.
+    /// The contract of `E`, whose ordering key is the field (or path of fields) `key`, by the names that they have in Rust. Made once
+    /// by `#[derive(Event)]`.
     pub fn of<E: Event>(key: &'static str) -> Self {
         let settings = SchemaSettings::draft2020_12();
         let avro_schema = avro::Schema::of::<E>();
@@ -57,24 +58,26 @@ impl Contract {
         let finished = |settings: SchemaSettings| {
             let generator = settings.into_generator();
             let mut schema = generator.into_root_schema_for::<E>().to_value();
+            json_schema::bound_integers(&mut schema);
             personal::mark(&mut schema, &personal);
             if let (Some(_), Value::Object(schema)) = (E::deprecation(), &mut schema) {
                 schema.insert("deprecated".to_owned(), true.into());
             }
             schema
         };
-        let mut schema_on_read = finished(settings.clone().for_deserialize());
+        let schema_on_write = finished(settings.clone().for_serialize());
+        let mut schema_on_read = finished(settings.for_deserialize());
         if let Ok(avro_schema) = &avro_schema {
-            aliases::declare(&mut schema_on_read, avro_schema);
+            json_schema::widen(&mut schema_on_read, avro_schema);
         }
         Self {
             name: E::NAME,
             version: E::VERSION,
             event_type: E::TYPE,
             topic: E::TOPIC,
-            key,
+            key: avro::wire_path(E::FIELDS, key),
             data_schema: format!("{}{}:v{}", version::DATA_SCHEMA, E::NAME, E::VERSION),
-            schema_on_write: finished(settings.for_serialize()),
+            schema_on_write,
             schema_on_read,
             avro_schema,
             personal,
@@ -110,9 +113,9 @@ impl Contract {
         self.topic
     }
 
-    /// The field, or path of fields, that is the ordering key.
-    pub fn key(&self) -> &'static str {
-        self.key
+    /// The field, or path of fields, that is the ordering key, by the names that it has in the data: `orderId`, `customer.id`.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The URI that identifies the schema of the data: `urn:contract:orders.order.created:v1`.
@@ -138,7 +141,8 @@ impl Contract {
         self.avro_schema.as_ref()
     }
 
-    /// Where the data tells about a person, by the marks `#[event(personal)]`: JSON pointers in which `*` is every item of a list or map.
+    /// Where the data tells about a person, by the marks `#[event(personal)]` and by types that are personal: JSON pointers in which `*`
+    /// is every item of a list or map, and `**` any number of steps (also none) within a type that contains itself.
     pub fn personal(&self) -> &[String] {
         &self.personal
     }
@@ -242,9 +246,7 @@ impl Contract {
         let reader = self
             .avro_schema()
             .map_err(|error| DecodeError::AvroSchema(error.clone()))?;
-        avro::Decoder::new(writer, reader).map_err(|error| DecodeError::Malformed {
-            detail: format!("no data of its Avro schema fits this type: {error}"),
-        })
+        avro::Decoder::new(writer, reader).map_err(|error| unreadable(&error))
     }
 
     /// The decoder of what this contract's own schema wrote.

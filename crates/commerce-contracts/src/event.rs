@@ -1,12 +1,14 @@
 //! Typed events: the trait, and the way from a type to an envelope and back.
 
+use std::sync::LazyLock;
+
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::attribute::{self, EnvelopeError};
-use crate::avro::{self, AvroSchema};
+use crate::attribute::{self, Attribute, EnvelopeError};
+use crate::avro::{self, AvroSchema, WriterSchemas};
 use crate::cloud_event::CloudEvent;
 use crate::contract::Contract;
 use crate::deprecation::Deprecation;
@@ -40,7 +42,8 @@ pub trait Event:
 
     /// Reads an event of the version before, or of one before that, and upcasts it. [`CloudEvent::decode`] calls it for the
     /// versions that [`previous`](Event::previous) leads to; the derive macro writes it.
-    fn upcast(event: &CloudEvent) -> Result<Self, DecodeError> {
+    fn upcast(event: &CloudEvent, writers: &WriterSchemas) -> Result<Self, DecodeError> {
+        let _ = writers;
         Err(Self::contract().refusal(event.event_type()))
     }
 
@@ -203,8 +206,8 @@ pub enum DecodeError {
     AvroSchema(avro::SchemaError),
     /// Another Avro schema wrote the data than the one that was to read it.
     #[error(
-        "the data was written by the Avro schema of fingerprint {found}, not {expected}: make a decoder of that schema with \
-         `Contract::avro_decoder_for`, and read with `CloudEvent::decode_avro`"
+        "the data was written by the Avro schema of fingerprint {found}, not {expected}: give the consumer that schema, which its \
+         producer has committed, among its `avro::WriterSchemas`, then deliver the event again"
     )]
     OtherAvroSchema {
         /// The fingerprint of the schema that was to read it, as hexadecimal digits.
@@ -212,7 +215,7 @@ pub enum DecodeError {
         /// What the event says.
         found: String,
     },
-    /// The data can be read and breaks the JSON Schema.
+    /// The data can be read and breaks the JSON Schema, or what its type asks beyond that.
     #[error("the data breaks its contract: {0}")]
     Invalid(Violations),
 }
@@ -254,10 +257,21 @@ impl CloudEvent {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Avro is read when the type's own schema, or that of an older version of it, wrote it; of others see
+    /// [`decode_with`](Self::decode_with).
     pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+        // Nothing is allocated for none.
+        static NONE: LazyLock<WriterSchemas> = LazyLock::new(WriterSchemas::new);
+        self.decode_with(&NONE)
+    }
+
+    /// As [`decode`](Self::decode), and of Avro also what one of these schemas wrote: an earlier or a later build of the contract, in any
+    /// version that the type reads.
+    pub fn decode_with<E: Event>(&self, writers: &WriterSchemas) -> Result<E, DecodeError> {
         if self.event_type() != E::TYPE {
             return match E::contract().version_of(self.event_type()) {
-                Ok(_) => E::upcast(self),
+                Ok(_) => E::upcast(self, writers),
                 Err(refusal) => Err(refusal),
             };
         }
@@ -268,13 +282,33 @@ impl CloudEvent {
             .filter(|content_type| !attribute::is_json(content_type))
         {
             if avro::is_media_type(content_type) {
-                return read_avro(self, data, E::contract().avro_decoder()?);
+                return self.read_own_or_known(data, writers);
             }
             return Err(DecodeError::OtherFormat {
                 content_type: content_type.to_owned(),
             });
         }
         read(data)
+    }
+
+    /// By the type's own schema, unless the envelope names another one that is known.
+    fn read_own_or_known<E: Event>(
+        &self,
+        data: &[u8],
+        writers: &WriterSchemas,
+    ) -> Result<E, DecodeError> {
+        let own = E::contract().avro_decoder()?;
+        // The own decoder reads what its own schema wrote, which is the type's.
+        let schema = own.writer();
+        if !writers.is_empty()
+            && let Some(Attribute::String(found)) = self.extension(avro::FINGERPRINT)
+            && *found != avro::fingerprint_text(schema)
+            && let Some(decoder) = writers.decoder::<E>(found, schema)
+        {
+            let decoder = decoder.map_err(|error| unreadable(&error))?;
+            return read_avro(self, data, &decoder);
+        }
+        read_avro(self, data, own)
     }
 
     fn check_data_schema(&self, contract: &Contract) -> Result<(), DecodeError> {
@@ -292,7 +326,8 @@ impl CloudEvent {
     }
 
     /// The typed event from Avro that another schema than the type's own wrote: an earlier build of the contract, or another team's.
-    /// The decoder is made once for each such schema, and resolves it into the type's; see [`Contract::avro_decoder_for`].
+    /// The decoder is made once for each such schema, and resolves it into the type's; see [`Contract::avro_decoder_for`]. It is of one
+    /// version, and nothing is upcast: [`decode_with`](Self::decode_with) finds the decoder itself, at every version.
     /// Which of them, the extension [`avro::FINGERPRINT`] tells when [`Event::event_avro`] made the event.
     pub fn decode_avro<E: Event>(&self, decoder: &avro::Decoder) -> Result<E, DecodeError> {
         if self.event_type() != E::TYPE {
@@ -332,6 +367,13 @@ fn read_avro<E: Event>(
     Ok(event)
 }
 
+/// No data of the writer's schema fits the type.
+pub(crate) fn unreadable(error: &avro::ResolveError) -> DecodeError {
+    DecodeError::Malformed {
+        detail: format!("no data of its Avro schema fits this type: {error}"),
+    }
+}
+
 #[cfg(feature = "validation")]
 fn read<E: Event>(data: &[u8]) -> Result<E, DecodeError> {
     let value: serde_json::Value =
@@ -339,13 +381,54 @@ fn read<E: Event>(data: &[u8]) -> Result<E, DecodeError> {
     E::contract()
         .validate(&value)
         .map_err(DecodeError::Invalid)?;
-    serde_json::from_value(value).map_err(|error| malformed(&error))
+    serde_json::from_value(value).map_err(|_| refused_by_type::<E>(data))
+}
+
+/// What the schema lets through and the type refuses, with its place: it is read once more to find that, for it is rare.
+#[cfg(feature = "validation")]
+fn refused_by_type<E: Event>(data: &[u8]) -> DecodeError {
+    let value: serde_json::Value = match serde_json::from_slice(data) {
+        Ok(value) => value,
+        Err(error) => return malformed(&error),
+    };
+    let error = match serde_path_to_error::deserialize::<_, E>(&value) {
+        // A type that refuses and then takes the same data.
+        Ok(_) => {
+            return DecodeError::Malformed {
+                detail: REFUSED.to_owned(),
+            };
+        }
+        Err(error) => error,
+    };
+    let place: Vec<String> = error.path().iter().filter_map(segment).collect();
+    let told = without_values(error.inner());
+    let expected = match told.strip_prefix("a value is not ") {
+        Some(expected) => expected,
+        None if told == REFUSED => "a value that its type takes",
+        None => &told,
+    };
+    let schema = E::contract().schema_on_read();
+    DecodeError::Invalid(Violations::of_type(schema, &value, &place, expected))
+}
+
+/// A step into the data; the variants of a choice are no place in the data.
+#[cfg(feature = "validation")]
+fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
+    use serde_path_to_error::Segment;
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
 }
 
 #[cfg(not(feature = "validation"))]
 fn read<E: Event>(data: &[u8]) -> Result<E, DecodeError> {
     serde_json::from_slice(data).map_err(|error| malformed(&error))
 }
+
+/// What is said of a value when what serde says of it quotes it.
+const REFUSED: &str = "a value is refused by its type";
 
 fn malformed(error: &serde_json::Error) -> DecodeError {
     let detail = if error.is_data() {
@@ -377,7 +460,7 @@ fn without_values(error: &serde_json::Error) -> String {
             expected.split(" at line ").next().unwrap_or_default()
         )
     } else {
-        "a value is refused by its type".to_owned()
+        REFUSED.to_owned()
     };
     match error.line() {
         0 => told,

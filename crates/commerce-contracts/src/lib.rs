@@ -4,7 +4,6 @@
 #[cfg(feature = "vocabulary")]
 extern crate self as commerce_contracts;
 
-mod aliases;
 mod attribute;
 pub mod avro;
 pub mod binding;
@@ -26,6 +25,8 @@ pub mod gate;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
+mod json_schema;
+mod ordering_key;
 mod personal;
 #[cfg(feature = "validation")]
 mod plan;
@@ -46,6 +47,7 @@ pub use commerce_contracts_derive::PersonalData;
 pub use contract::Contract;
 pub use deprecation::Deprecation;
 pub use event::{DecodeError, EncodeError, Event};
+pub use ordering_key::OrderingKey;
 pub use personal::PersonalData;
 pub use version::UpcastFrom;
 pub use violation::{Violation, Violations};

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::avro::Schema;
+use crate::json_schema;
 
 /// The keyword that marks a field in both schemas. Neither standard has one of its own; names that begin with `x-` are what AsyncAPI
 /// keeps free for extensions, and readers of JSON Schema and Avro pass over them.
@@ -49,7 +50,7 @@ pub(crate) const MARK: &str = "x-personal";
 )]
 pub trait PersonalData: fmt::Debug {}
 
-/// The places of personal data in what a schema describes, as JSON pointers in which `*` is every item of a list or map.
+/// The places of personal data in what a schema describes, as [`Contract::personal`](crate::Contract::personal) tells them.
 pub(crate) fn places(schema: &Schema) -> Vec<String> {
     let mut found = BTreeSet::new();
     schema.visit_personal(&mut |place| {
@@ -61,7 +62,8 @@ pub(crate) fn places(schema: &Schema) -> Vec<String> {
 /// Marks these places in a JSON Schema.
 pub(crate) fn mark(schema: &mut Value, places: &[String]) {
     let mut at = Vec::new();
-    for place in places {
+    // Those within themselves are described where the type is.
+    for place in places.iter().filter(|place| !place.contains("/**")) {
         let segments: Vec<&str> = place.split('/').skip(1).collect();
         locate(schema, String::new(), &segments, 0, &mut at);
     }
@@ -78,13 +80,7 @@ pub(crate) fn mark(schema: &mut Value, places: &[String]) {
 }
 
 /// Finds where the schema describes what `segments` lead to, through references and choices.
-pub(crate) fn locate(
-    root: &Value,
-    at: String,
-    segments: &[&str],
-    depth: usize,
-    found: &mut Vec<String>,
-) {
+fn locate(root: &Value, at: String, segments: &[&str], depth: usize, found: &mut Vec<String>) {
     /// References that lead in a circle without a field between describe nothing.
     const DEEPEST: usize = 64;
     let (Some(schema), true) = (root.pointer(&at), depth < DEEPEST) else {
@@ -112,7 +108,11 @@ pub(crate) fn locate(
         }
     }
     let steps = match *first {
-        "*" => vec![format!("{at}/items"), format!("{at}/additionalProperties")],
+        "*" => {
+            let mut steps = json_schema::values(root, &at);
+            steps.push(format!("{at}/items"));
+            steps
+        }
         name => vec![format!("{at}/properties/{name}")],
     };
     for step in steps {

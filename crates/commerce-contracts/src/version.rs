@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::avro::WriterSchemas;
 use crate::cloud_event::CloudEvent;
 use crate::event::{DecodeError, Event};
 
@@ -37,8 +38,9 @@ where
 #[doc(hidden)]
 pub fn upcast<Older: Event, Newer: Event + UpcastFrom<Older>>(
     event: &CloudEvent,
+    writers: &WriterSchemas,
 ) -> Result<Newer, DecodeError> {
-    let older = event.decode::<Older>()?;
+    let older = event.decode_with::<Older>(writers)?;
     Newer::upcast_from(older).map_err(|detail| DecodeError::Upcast {
         from: Older::TYPE,
         to: Newer::TYPE,

@@ -118,6 +118,33 @@ mod describe {
             (!found.is_empty()).then_some(Self(found))
         }
 
+        /// What the type refuses although the schema lets it through.
+        pub(crate) fn of_type(
+            schema: &Value,
+            data: &Value,
+            place: &[String],
+            expected: &str,
+        ) -> Self {
+            let names = Names::of(schema, data);
+            let (mut pointer, mut here) = (String::new(), Some(data));
+            for name in place {
+                let is_index = matches!(here, Some(Value::Array(_)));
+                step(
+                    &mut pointer,
+                    if is_index { name } else { names.shown(name) },
+                );
+                here = here.and_then(|value| match value {
+                    Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+                    value => value.get(name),
+                });
+            }
+            Self(vec![Violation {
+                pointer,
+                expected: expected.to_owned(),
+                found: here.map_or_else(|| "nothing".to_owned(), kind_of),
+            }])
+        }
+
         pub(crate) fn of_schema(error: &ValidationError<'_>) -> Self {
             Self(vec![Violation {
                 pointer: String::new(),
@@ -172,6 +199,13 @@ mod describe {
                 // A choice that only one alternative comes near to is explained by that one: what may be null and is an object is
                 // wrong where the object is.
                 Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+                    // A field that may stand under several names, and stands under none, is missing under its own.
+                    let is_missing = |errors: &Vec<ValidationError<'_>>| matches!(&errors[..], [one] if matches!(one.kind(), Kind::Required { .. }));
+                    if context.iter().all(is_missing)
+                        && let Some(own) = context.first().and_then(|errors| errors.first())
+                    {
+                        return self.collect(own, found);
+                    }
                     let mut near = context
                         .iter()
                         .filter(|errors| !errors.iter().any(|inner| is_other_kind(inner, error)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use commerce_contracts::avro::AvroSchema;
 use commerce_contracts::commerce::{
-    Currency, Customer, CustomerId, Money, OrderCancelled, OrderCreated, OrderId,
+    Currency, Customer, CustomerId, EmailAddress, Money, OrderCancelled, OrderCreated, OrderId,
     OrderPaymentPending, OrderReceived, OrganizationId, PaymentConfirmed, PaymentId,
     PreparationRequested,
 };
@@ -88,10 +88,16 @@ fn the_contract_lists_each_place_once_by_the_names_that_travel() {
         Registered::contract().personal(),
         [
             "/by_role/*/*/doc",
+            "/by_role/*/*/friends/**/doc",
+            "/by_role/*/*/friends/**/fullName",
             "/by_role/*/*/fullName",
             "/guest/doc",
+            "/guest/friends/**/doc",
+            "/guest/friends/**/fullName",
             "/guest/fullName",
             "/head/doc",
+            "/head/friends/**/doc",
+            "/head/friends/**/fullName",
             "/head/fullName",
             "/type",
         ]
@@ -128,6 +134,113 @@ fn both_schemas_are_marked_where_the_data_is() {
     let again = commerce_contracts::avro::Schema::parse(&avro.to_string()).unwrap();
     assert_eq!(&again, avro);
     assert!(!avro.canonical_form().contains("x-personal"));
+}
+
+/// A type that is personal wherever it is, and needs no mark.
+#[derive(PersonalData, Serialize, Deserialize, JsonSchema, AvroSchema)]
+struct Phone(String);
+
+#[derive(
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Clone,
+    Copy,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AvroSchema,
+)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    Buyer,
+    Payer,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, AvroSchema)]
+struct Code(#[schemars(regex(pattern = "^[A-Z]+$"))] String);
+
+#[derive(PersonalData, Serialize, Deserialize, JsonSchema, AvroSchema)]
+struct Contact {
+    #[event(personal)]
+    street: String,
+    email: Option<EmailAddress>,
+}
+
+#[derive(Debug, Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "people.list.made", version = 1, topic = "people", key = "id")]
+struct ListMade {
+    id: u64,
+    by_number: BTreeMap<u32, Contact>,
+    by_code: BTreeMap<Code, Contact>,
+    by_role: BTreeMap<Role, Contact>,
+    phones: Vec<Phone>,
+    #[serde(alias = "mail")]
+    email: EmailAddress,
+}
+
+#[test]
+fn types_that_are_personal_need_no_mark_and_maps_of_any_key_lose_none() {
+    let contract = ListMade::contract();
+    assert_eq!(
+        contract.personal(),
+        [
+            "/by_code/*/email",
+            "/by_code/*/street",
+            "/by_number/*/email",
+            "/by_number/*/street",
+            "/by_role/*/email",
+            "/by_role/*/street",
+            "/email",
+            "/phones",
+        ]
+    );
+    for schema in [contract.schema_on_write(), contract.schema_on_read()] {
+        for pointer in [
+            "/properties/email",
+            "/properties/phones",
+            "/$defs/Contact/properties/street",
+            "/$defs/Contact/properties/email",
+        ] {
+            let mark = &schema.pointer(pointer).unwrap()["x-personal"];
+            assert_eq!(*mark, Value::Bool(true), "{pointer}: {schema}");
+        }
+    }
+    // Under its other name it is no less personal.
+    assert_eq!(
+        contract.schema_on_read()["properties"]["mail"]["x-personal"],
+        Value::Bool(true)
+    );
+    assert!(contract.schema_on_write()["properties"]["mail"].is_null());
+}
+
+/// Where only one kind of map leads to the type, its mark comes from there.
+#[test]
+fn each_kind_of_map_is_followed_by_itself() {
+    macro_rules! marked {
+        ($name:literal, $key:ty) => {{
+            #[derive(PersonalData, Serialize, Deserialize, JsonSchema, AvroSchema)]
+            struct Person {
+                #[event(personal)]
+                street: String,
+            }
+            #[derive(Debug, Event, Serialize, Deserialize, JsonSchema)]
+            #[event(name = $name, version = 1, topic = "people", key = "id")]
+            struct Happened {
+                id: u64,
+                people: BTreeMap<$key, Person>,
+            }
+            Happened::contract().schema_on_write()["$defs"]["Person"]["properties"]["street"]
+                                ["x-personal"]
+                                .clone()
+        }};
+    }
+    assert_eq!(marked!("people.keyed.text", String), Value::Bool(true));
+    assert_eq!(marked!("people.keyed.number", i64), Value::Bool(true));
+    assert_eq!(marked!("people.keyed.code", Code), Value::Bool(true));
+    assert_eq!(marked!("people.keyed.role", Role), Value::Bool(true));
 }
 
 fn customer() -> Customer {

@@ -1,6 +1,7 @@
 //! Versions: old events are read as new ones, each checked against its own contract, and what cannot be read says why.
 #![cfg(all(feature = "derive", feature = "validation"))]
 
+use commerce_contracts::avro::{Schema, WriterSchemas};
 use commerce_contracts::{CloudEvent, DecodeError, Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -315,4 +316,91 @@ fn a_dataschema_that_names_another_contract_is_refused_and_a_foreign_one_is_not(
             }
         );
     }
+}
+
+/// Version 1 as a later build of its producer writes it: with a field more.
+mod later {
+    use super::{Deserialize, Event, JsonSchema, Serialize};
+
+    #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    #[event(
+        name = "orders.order.placed",
+        version = 1,
+        topic = "orders",
+        key = "order_id"
+    )]
+    pub(super) struct OrderPlacedV1 {
+        pub(super) coupon: Option<String>,
+        pub(super) order_id: String,
+        pub(super) quantity: String,
+    }
+}
+
+#[test]
+fn avro_of_known_writers_is_read_at_every_version() {
+    let third = OrderPlaced {
+        id: "A-1".into(),
+        lines: vec![7],
+    };
+    // What the types of older versions wrote is read without more.
+    let first = OrderPlacedV1 {
+        order_id: "A-1".into(),
+        quantity: "7".into(),
+    };
+    let stored = first.event_avro().unwrap();
+    assert_eq!(stored.decode::<OrderPlaced>().as_ref(), Ok(&third));
+
+    let newer = later::OrderPlacedV1 {
+        coupon: Some("MAY".into()),
+        order_id: "A-1".into(),
+        quantity: "7".into(),
+    };
+    let event = newer.event_avro().unwrap();
+    let Err(error @ DecodeError::OtherAvroSchema { .. }) = event.decode::<OrderPlaced>() else {
+        panic!("another schema was taken for the own one");
+    };
+    assert!(error.to_string().contains("WriterSchemas"), "{error}");
+
+    // As the producer has committed it.
+    let schema = later::OrderPlacedV1::contract().avro_schema().unwrap();
+    let writers = WriterSchemas::parse([schema.to_string()]).unwrap();
+    assert_eq!((writers.len(), writers.is_empty()), (1, false));
+    for _ in 0..2 {
+        assert_eq!(
+            event.decode_with::<OrderPlaced>(&writers).as_ref(),
+            Ok(&third)
+        );
+        assert_eq!(
+            event.decode_with::<OrderPlacedV1>(&writers).as_ref(),
+            Ok(&first)
+        );
+    }
+    // The own schemas are known beside them, and JSON needs none.
+    assert_eq!(
+        stored.decode_with::<OrderPlaced>(&writers).as_ref(),
+        Ok(&third)
+    );
+    assert_eq!(newer.event().unwrap().decode::<OrderPlaced>(), Ok(third));
+    // Data that breaks the contract is refused whoever wrote it.
+    let wrong = json!({"coupon": null, "order_id": "A-1", "quantity": "12"});
+    let wrong = event
+        .clone()
+        .with_data("application/avro", schema.encode(&wrong).unwrap())
+        .unwrap();
+    assert!(matches!(
+        wrong.decode_with::<OrderPlaced>(&writers),
+        Err(DecodeError::Invalid(_))
+    ));
+    // One that no data of fits is told where it is needed.
+    let text: Schema = r#"{"type": "record", "name": "OrderPlacedV1", "fields": []}"#
+        .parse()
+        .unwrap();
+    let event = event
+        .with_extension("avrofingerprint", format!("{:016x}", text.fingerprint()))
+        .unwrap();
+    let writers = writers.with(text);
+    assert!(matches!(
+        event.decode_with::<OrderPlaced>(&writers),
+        Err(DecodeError::Malformed { .. })
+    ));
 }

@@ -1,13 +1,21 @@
 //! The fields of an event, flat, each with its path.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
 
 /// Deeper than this, and inside itself, a type is named and not unfolded.
 const DEEPEST: usize = 8;
 
+/// More fields than this are not told: types that refer to each other in many ways unfold without end.
+const MOST: usize = 2000;
+
+/// A path that is longer than this is deeper than anybody reads.
+const LONGEST: usize = 500;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
-    /// `customer.email`, `items[].sku`.
+    /// `customer.email`; `items[].sku` of each item of a list, `prices{}.currency` of each value of a map.
     pub(super) path: String,
     pub(super) kind: String,
     pub(super) required: bool,
@@ -54,6 +62,9 @@ impl<'a> JsonWalk<'a> {
     }
 
     fn field(&mut self, path: &str, schema: &'a Value, required: bool) {
+        if self.fields.len() >= MOST {
+            return;
+        }
         let before = self.inside.len();
         let target = self.follow(schema);
         self.fields.push(Field {
@@ -67,16 +78,49 @@ impl<'a> JsonWalk<'a> {
                 .unwrap_or_default()
                 .to_owned(),
         });
+        self.unfold(path, target);
+        self.inside.truncate(before);
+    }
+
+    /// The fields of an object, of the items of a list, of the values of a map, and of each alternative of a choice.
+    fn unfold(&mut self, path: &str, target: &'a Value) {
         // A circle ends here; it is told by the type's name.
         let circle = self
             .inside
             .last()
             .is_some_and(|last| self.inside[..self.inside.len() - 1].contains(last));
-        if !circle && self.inside.len() < DEEPEST {
-            self.object(path, target);
-            if let Some(items) = target.get("items") {
-                let items = self.follow(items);
-                self.object(&format!("{path}[]"), items);
+        if circle || self.inside.len() >= DEEPEST || path.len() > LONGEST {
+            return;
+        }
+        // The keys of a map that are those of an enum are told as fields: each of them may be there.
+        self.object(path, target);
+        let patterns = target["patternProperties"].as_object();
+        for values in patterns.into_iter().flat_map(Map::values) {
+            self.inner(&format!("{path}{{}}"), values);
+        }
+        if let Some(items) = target.get("items") {
+            self.inner(&format!("{path}[]"), items);
+        }
+        if let Some(values) = target.get("additionalProperties") {
+            self.inner(&format!("{path}{{}}"), values);
+        }
+        for choice in ["anyOf", "oneOf", "allOf"] {
+            for branch in target[choice].as_array().into_iter().flatten() {
+                self.inner(path, branch);
+            }
+        }
+    }
+
+    /// Nothing that is named by itself: what is in it has fields, or has not. Those of keys that lead to one type are told once.
+    fn inner(&mut self, path: &str, schema: &'a Value) {
+        let before = self.inside.len();
+        let target = self.follow(schema);
+        let start = self.fields.len();
+        self.unfold(path, target);
+        let told: Vec<Field> = self.fields.split_off(start);
+        for field in told {
+            if !self.fields.contains(&field) {
+                self.fields.push(field);
             }
         }
         self.inside.truncate(before);
@@ -193,36 +237,109 @@ fn values(schema: &Value) -> Option<Vec<String>> {
 }
 
 pub(super) fn of_avro(schema: &Value) -> Vec<Field> {
-    let mut fields = Vec::new();
-    avro_record("", schema, 0, &mut fields);
-    fields
+    let mut walk = AvroWalk {
+        named: HashMap::new(),
+        inside: Vec::new(),
+        fields: Vec::new(),
+    };
+    walk.learn(schema, 0);
+    walk.unfold("", schema);
+    walk.fields
 }
 
-fn avro_record(path: &str, schema: &Value, depth: usize, found: &mut Vec<Field>) {
-    let Some(fields) = schema["fields"].as_array().filter(|_| depth < DEEPEST) else {
-        return;
-    };
-    for field in fields {
-        let name = field["name"].as_str().unwrap_or_default();
-        let path = if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        };
-        found.push(Field {
-            path: path.clone(),
-            kind: avro_kind(&field["type"]),
-            required: field.get("default").is_none(),
-            personal: personal(field),
-            description: field["doc"].as_str().unwrap_or_default().to_owned(),
-        });
-        avro_record(&path, &field["type"], depth + 1, found);
-        avro_record(
-            &format!("{path}[]"),
-            &field["type"]["items"],
-            depth + 1,
-            found,
-        );
+struct AvroWalk<'a> {
+    /// A named type is written where it is first used, and referred to after that.
+    named: HashMap<&'a str, &'a Value>,
+    /// The records that lead to where the walk is.
+    inside: Vec<&'a str>,
+    fields: Vec<Field>,
+}
+
+impl<'a> AvroWalk<'a> {
+    /// Finds the named types. Names are unique without their namespaces in all schemas that types have.
+    fn learn(&mut self, schema: &'a Value, depth: usize) {
+        // Deeper schemas are read by nobody either.
+        const DEEPEST_SCHEMA: usize = 128;
+        if depth > DEEPEST_SCHEMA {
+            return;
+        }
+        match schema {
+            Value::Array(branches) => {
+                branches
+                    .iter()
+                    .for_each(|branch| self.learn(branch, depth + 1));
+            }
+            Value::Object(members) => {
+                if let Some(name) = schema["name"].as_str() {
+                    self.named.entry(name).or_insert(schema);
+                }
+                for key in ["type", "items", "values"] {
+                    if let Some(inner) = members.get(key) {
+                        self.learn(inner, depth + 1);
+                    }
+                }
+                for field in schema["fields"].as_array().into_iter().flatten() {
+                    self.learn(&field["type"], depth + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn unfold(&mut self, path: &str, schema: &'a Value) {
+        match schema {
+            Value::String(name) => {
+                let simple = name.rsplit('.').next().unwrap_or(name);
+                if let Some(named) = self.named.get(simple).copied() {
+                    self.unfold(path, named);
+                }
+            }
+            Value::Array(branches) => {
+                for branch in branches {
+                    self.unfold(path, branch);
+                }
+            }
+            Value::Object(_) => match &schema["type"] {
+                Value::String(kind) if kind == "array" => {
+                    self.unfold(&format!("{path}[]"), &schema["items"]);
+                }
+                Value::String(kind) if kind == "map" => {
+                    self.unfold(&format!("{path}{{}}"), &schema["values"]);
+                }
+                Value::String(kind) if kind == "record" => self.record(path, schema),
+                Value::String(_) => {}
+                inner => self.unfold(path, inner),
+            },
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, path: &str, schema: &'a Value) {
+        let name = schema["name"].as_str().unwrap_or_default();
+        if self.inside.contains(&name) || self.inside.len() >= DEEPEST {
+            return;
+        }
+        self.inside.push(name);
+        for field in schema["fields"].as_array().into_iter().flatten() {
+            if self.fields.len() >= MOST {
+                break;
+            }
+            let name = field["name"].as_str().unwrap_or_default();
+            let path = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
+            self.fields.push(Field {
+                path: path.clone(),
+                kind: avro_kind(&field["type"]),
+                required: field.get("default").is_none(),
+                personal: personal(field),
+                description: field["doc"].as_str().unwrap_or_default().to_owned(),
+            });
+            self.unfold(&path, &field["type"]);
+        }
+        self.inside.pop();
     }
 }
 
@@ -312,6 +429,49 @@ mod tests {
                 pair("lines", "array of Line"),
                 pair("lines[].sku", "null or string"),
             ]
+        );
+    }
+
+    fn personal_paths(fields: &[Field]) -> Vec<&str> {
+        let marked = fields.iter().filter(|field| field.personal);
+        marked.map(|field| field.path.as_str()).collect()
+    }
+
+    #[test]
+    fn maps_lists_in_lists_and_choices_hide_no_field() {
+        let person = json!({"$ref": "#/$defs/Person"});
+        let schema = json!({
+            "properties": {
+                "by_text": {"type": "object", "additionalProperties": person},
+                "by_number": {"type": "object", "patternProperties": {"^\\d+$": person}, "additionalProperties": false},
+                "by_role": {"type": "object", "properties": {"buyer": person, "payer": person}, "additionalProperties": false},
+                "nested": {"type": "array", "items": {"type": "array", "items": person}},
+                "either": {"oneOf": [{"type": "string"}, person]},
+            },
+            "$defs": {"Person": {"type": "object", "properties": {"name": {"type": "string", "x-personal": true}}}},
+        });
+        assert_eq!(
+            personal_paths(&of_json(&schema)),
+            [
+                "by_number{}.name",
+                "by_role.buyer.name",
+                "by_role.payer.name",
+                "by_text{}.name",
+                "either.name",
+                "nested[][].name"
+            ]
+        );
+        let schema = json!({"type": "record", "name": "A", "fields": [
+            {"name": "by_text", "type": {"type": "map", "values": {"type": "record", "name": "Person", "fields": [
+                {"name": "name", "type": "string", "x-personal": true},
+                {"name": "friends", "type": {"type": "array", "items": "Person"}},
+            ]}}},
+            {"name": "nested", "type": {"type": "array", "items": {"type": "array", "items": "Person"}}},
+            {"name": "either", "type": ["null", "Person"]},
+        ]});
+        assert_eq!(
+            personal_paths(&of_avro(&schema)),
+            ["by_text{}.name", "nested[][].name", "either.name"]
         );
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Container {
     pub(crate) rename_all: Option<Case>,
     /// The type that it is written and read as.
     pub(crate) as_type: Option<Type>,
+    /// It is written as its one field is.
+    pub(crate) transparent: bool,
     pub(crate) namespace: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) doc: String,
@@ -50,7 +52,8 @@ pub(crate) fn container(attributes: &[Attribute], mistakes: &mut Mistakes) -> Co
             "rename_all" => found.rename_all = Some(case(&meta)?),
             "into" => written = Some(text(&meta)?.parse()?),
             "from" | "try_from" => read = Some(text(&meta)?.parse()?),
-            "transparent" | "deny_unknown_fields" => {}
+            "transparent" => found.transparent = true,
+            "deny_unknown_fields" => {}
             "crate" | "bound" | "expecting" | "remote" => pass(&meta)?,
             "default" => return Err(meta.error(
                 "a record of Avro has no default as a whole: put `#[serde(default)]` on its fields",

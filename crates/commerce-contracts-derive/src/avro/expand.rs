@@ -1,9 +1,9 @@
 //! The implementation that the macro writes.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Data, DataEnum, DeriveInput, Field, Fields, Ident, LitStr};
+use syn::{Data, DataEnum, DeriveInput, Field, Fields, Ident, LitStr, Type};
 
 use super::attributes::{self, Container, Member, Missing};
 use crate::mistakes::Mistakes;
@@ -18,80 +18,148 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         );
     }
     let container = attributes::container(&input.attrs, &mut mistakes);
-    let body = body(input, &container, &mut mistakes);
+    let written = written(input, &container, &mut mistakes);
     let hiding = personal::must_hide(input);
     mistakes.into_result()?;
     let ident = &input.ident;
+    let Written {
+        schema,
+        facts,
+        default,
+    } = written;
     Ok(quote! {
         #hiding
 
         #[automatically_derived]
         impl ::commerce_contracts::avro::AvroSchema for #ident {
+            #facts
+
             fn avro_schema(
                 definitions: &mut ::commerce_contracts::avro::Definitions,
             ) -> ::commerce_contracts::avro::TypeSchema {
-                #body
+                #schema
             }
+
+            #default
         }
     })
 }
 
-fn body(input: &DeriveInput, container: &Container, mistakes: &mut Mistakes) -> TokenStream {
+/// What is written for a type.
+#[derive(Default)]
+struct Written {
+    /// The expression of its schema.
+    schema: TokenStream,
+    /// The constants that tell whether it is personal, and can be an ordering key.
+    facts: TokenStream,
+    /// How its default is written, where that is as another type's.
+    default: TokenStream,
+}
+
+impl Written {
+    /// A type that is written as another one is.
+    fn as_inner(ident: &Ident, ty: &Type, marked: bool, field: Option<&Ident>) -> Self {
+        let inner =
+            quote_spanned! { at(ty.span()) => <#ty as ::commerce_contracts::avro::AvroSchema> };
+        // The one field that it is seen through can be gone through by the path of a key.
+        let fields = field.map(|field| {
+            let rust = unraw(field);
+            quote! {
+                const FIELDS: &'static [::commerce_contracts::avro::KeyField] =
+                    &[::commerce_contracts::avro::KeyField::seen_through::<#ty>(#rust, #marked)];
+            }
+        });
+        Self {
+            schema: quote! { #inner::avro_schema(definitions) },
+            facts: quote! {
+                const PERSONAL: ::core::primitive::bool = {
+                    use ::commerce_contracts::avro::ShowsAll as _;
+                    #marked || <::commerce_contracts::avro::Hides<#ident>>::PERSONAL || #inner::PERSONAL
+                };
+                const UNFIT: ::core::option::Option<::commerce_contracts::avro::Unfit> =
+                    ::commerce_contracts::avro::unfit_newtype(#inner::UNFIT);
+                #fields
+            },
+            default: quote! {
+                fn avro_default(
+                    json: ::commerce_contracts::avro::Json,
+                ) -> ::commerce_contracts::avro::Json {
+                    #inner::avro_default(json)
+                }
+            },
+        }
+    }
+}
+
+fn written(input: &DeriveInput, container: &Container, mistakes: &mut Mistakes) -> Written {
     if let Some(other) = &container.as_type {
-        return inner(other);
+        return Written::as_inner(&input.ident, other, false, None);
     }
     match &input.data {
-        Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) if is_transparent(input) => {
-                // serde has made sure that there is one field to be seen through.
-                fields
-                    .named
-                    .first()
-                    .map_or_else(TokenStream::new, |field| inner(&field.ty))
+        Data::Struct(data) => {
+            if container.transparent {
+                return seen_through(input, &data.fields, mistakes);
             }
-            Fields::Named(fields) => {
-                let fields: Vec<TokenStream> = fields
-                    .named
-                    .iter()
-                    .filter_map(|field| self::field(field, container, mistakes))
-                    .collect();
-                let naming = naming(&input.ident, container, mistakes);
-                quote! { definitions.record::<Self>(#naming, |fields| { #(#fields)* }) }
+            match &data.fields {
+                Fields::Named(fields) => {
+                    let mut list = Vec::new();
+                    let mut facts = Vec::new();
+                    for field in &fields.named {
+                        let (written, fact) = self::field(field, container, mistakes);
+                        list.extend(written);
+                        facts.push(fact);
+                    }
+                    let naming = naming(&input.ident, container, mistakes);
+                    Written {
+                        schema: quote! { definitions.record::<Self>(#naming, |fields| { #(#list)* }) },
+                        facts: quote! {
+                            const FIELDS: &'static [::commerce_contracts::avro::KeyField] = &[#(#facts),*];
+                        },
+                        default: TokenStream::new(),
+                    }
+                }
+                Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                    seen_through(input, &data.fields, mistakes)
+                }
+                _ => {
+                    mistakes.on(
+                        &input.ident,
+                        "the fields of a record have names: write `struct Name { field: … }`; a struct with one field without a name is as \
+                         what is in it",
+                    );
+                    Written::default()
+                }
             }
-            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => inner(&fields.unnamed[0].ty),
-            _ => {
-                mistakes.on(
-                    &input.ident,
-                    "the fields of a record have names: write `struct Name { field: … }`; a struct with one field without a name is as \
-                     what is in it",
-                );
-                TokenStream::new()
-            }
+        }
+        Data::Enum(data) => Written {
+            schema: enumeration(input, data, container, mistakes),
+            ..Written::default()
         },
-        Data::Enum(data) => enumeration(input, data, container, mistakes),
         Data::Union(data) => {
             mistakes.at(
                 data.union_token.span,
                 "a union does not say which of its fields is there: declare a struct",
             );
-            TokenStream::new()
+            Written::default()
         }
     }
 }
 
-fn is_transparent(input: &DeriveInput) -> bool {
-    let mut found = false;
-    for attribute in &input.attrs {
-        if attribute.path().is_ident("serde") {
-            let text = attribute.meta.to_token_stream().to_string();
-            found |= text.contains("transparent");
+/// The struct is as its one field: the one that serde neither skips nor makes up.
+fn seen_through(input: &DeriveInput, fields: &Fields, mistakes: &mut Mistakes) -> Written {
+    let mut seen = None;
+    for field in fields {
+        let member = attributes::member(&field.attrs, mistakes);
+        let made_up = member.left_out || member.default.is_some() || is(&field.ty, "PhantomData");
+        if !made_up || fields.len() == 1 {
+            seen.get_or_insert(field);
         }
     }
-    found
-}
-
-fn inner(ty: &syn::Type) -> TokenStream {
-    quote_spanned! { at(ty.span()) => <#ty as ::commerce_contracts::avro::AvroSchema>::avro_schema(definitions) }
+    // Where there is none, serde says so.
+    seen.map_or_else(Written::default, |field| {
+        let marked = personal::mark(field, mistakes).is_some();
+        Written::as_inner(&input.ident, &field.ty, marked, field.ident.as_ref())
+    })
 }
 
 fn naming(ident: &Ident, container: &Container, mistakes: &mut Mistakes) -> TokenStream {
@@ -126,12 +194,21 @@ fn naming(ident: &Ident, container: &Container, mistakes: &mut Mistakes) -> Toke
     }
 }
 
-fn field(field: &Field, container: &Container, mistakes: &mut Mistakes) -> Option<TokenStream> {
+/// What adds the field to the schema, unless it is skipped; and what is told of it for the ordering key.
+fn field(
+    field: &Field,
+    container: &Container,
+    mistakes: &mut Mistakes,
+) -> (Option<TokenStream>, Option<TokenStream>) {
     let member = attributes::member(&field.attrs, mistakes);
+    let Some(ident) = field.ident.as_ref() else {
+        return (None, None);
+    };
+    let rust = unraw(ident);
     if member.left_out {
-        return None;
+        let fact = quote! { ::commerce_contracts::avro::KeyField::left_out(#rust) };
+        return (None, Some(fact));
     }
-    let ident = field.ident.as_ref()?;
     let name = member_name(&member, ident, mistakes, |name| {
         container
             .rename_all
@@ -144,10 +221,13 @@ fn field(field: &Field, container: &Container, mistakes: &mut Mistakes) -> Optio
     }
     let personal = personal::mark(field, mistakes).is_some();
     let (aliases, doc, ty) = (&member.aliases, &member.doc, &field.ty);
+    let fact = quote_spanned! { at(ty.span()) =>
+        ::commerce_contracts::avro::KeyField::written::<#ty>(#rust, #name, #personal)
+    };
     let naming = quote! {
         ::commerce_contracts::avro::FieldNaming { name: #name, aliases: &[#(#aliases),*], doc: #doc, personal: #personal }
     };
-    let optional = is_option(ty);
+    let optional = is(ty, "Option");
     if member.may_be_left_out && member.default.is_none() && !optional {
         mistakes.on(
             ident,
@@ -162,14 +242,19 @@ fn field(field: &Field, container: &Container, mistakes: &mut Mistakes) -> Optio
                     "a field that may be null is null when it is missing: leave the function out, or make the field one that is always there",
                 );
             }
-            quote_spanned! { at(function.span()) => &#function() }
+            Some(quote_spanned! { at(function.span()) => &#function() })
         }
         Some(Missing::Type) if !optional => {
-            quote_spanned! { at(ty.span()) => &<#ty as ::core::default::Default>::default() }
+            Some(quote_spanned! { at(ty.span()) => &<#ty as ::core::default::Default>::default() })
         }
-        _ => return Some(quote_spanned! { at(ty.span()) => fields.field::<#ty>(#naming); }),
+        _ => None,
     };
-    Some(quote_spanned! { at(ty.span()) => fields.field_with_default::<#ty>(#naming, #default); })
+    let written = if let Some(default) = default {
+        quote_spanned! { at(ty.span()) => fields.field_with_default::<#ty>(#naming, #default); }
+    } else {
+        quote_spanned! { at(ty.span()) => fields.field::<#ty>(#naming); }
+    };
+    (Some(written), Some(fact))
 }
 
 fn enumeration(
@@ -179,6 +264,7 @@ fn enumeration(
     mistakes: &mut Mistakes,
 ) -> TokenStream {
     let mut symbols: Vec<LitStr> = Vec::new();
+    let mut older: Vec<LitStr> = Vec::new();
     let mut default = quote! { ::core::option::Option::None };
     for variant in &data.variants {
         let member = attributes::member(&variant.attrs, mistakes);
@@ -205,7 +291,15 @@ fn enumeration(
             default = quote! { ::core::option::Option::Some(#symbol) };
         }
         symbols.push(symbol);
+        // A symbol has no aliases in Avro. As a symbol of its own it is read as what it stands for, and never written.
+        for alias in member.aliases {
+            if !is_name(&alias.value()) {
+                mistakes.on(&alias, NOT_A_NAME);
+            }
+            older.push(alias);
+        }
     }
+    symbols.extend(older);
     let naming = naming(&input.ident, container, mistakes);
     quote! { definitions.enumeration::<Self>(#naming, &[#(#symbols),*], #default) }
 }
@@ -238,8 +332,9 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn is_option(ty: &syn::Type) -> bool {
-    matches!(ty, syn::Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Option"))
+/// Whether the type is called so; what the name stands for is not seen here.
+fn is(ty: &Type, name: &str) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name))
 }
 
 fn unraw(ident: &Ident) -> String {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::key_field::{KeyField, Unfit};
 use super::name::Name;
 use super::parse::SchemaError;
 use super::schema::Schema;
@@ -33,13 +34,25 @@ use crate::personal::MARK;
 /// | `Option<T>` | `["null", T]`, default `null` | |
 /// | struct with named fields | `record` | |
 /// | newtype, `Box` and its like | as what is in it | |
-/// | enum of unit variants | `enum` | `#[serde(other)]` marks the default symbol |
+/// | enum of unit variants | `enum` | `#[serde(other)]` marks the default symbol; an `alias` is one more symbol, that is only read |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no Avro schema",
     note = "derive it with `#[derive(AvroSchema)]`, from `commerce_contracts::avro`; `#[derive(Event)]` does it for the event itself",
     note = "Avro has no type for tuples and for JSON of any kind: declare a struct with named fields"
 )]
 pub trait AvroSchema {
+    /// Whether all of it tells about a person, so that a field of this type needs no mark: a newtype that derives
+    /// [`PersonalData`](crate::PersonalData), and lists and options of it.
+    const PERSONAL: bool = false;
+
+    /// Why it cannot be an ordering key.
+    #[doc(hidden)]
+    const UNFIT: Option<Unfit> = None;
+
+    /// The fields through which the path of an ordering key can lead.
+    #[doc(hidden)]
+    const FIELDS: &'static [KeyField] = &[];
+
     /// The schema, where `definitions` knows the named types that are already written.
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema;
 
@@ -104,6 +117,13 @@ pub struct FieldNaming {
     pub aliases: &'static [&'static str],
     pub doc: &'static str,
     pub personal: bool,
+}
+
+impl FieldNaming {
+    fn of<T: AvroSchema>(mut self) -> Self {
+        self.personal |= T::PERSONAL;
+        self
+    }
 }
 
 impl Definitions {
@@ -179,6 +199,7 @@ pub struct FieldList<'a> {
 impl FieldList<'_> {
     /// A field that always has a value; what may be null is null when it is missing.
     pub fn field<T: AvroSchema>(&mut self, naming: FieldNaming) {
+        let naming = naming.of::<T>();
         let schema = T::avro_schema(self.definitions).0;
         let default = (schema[0] == "null").then_some(Value::Null);
         self.push(naming, schema, default);
@@ -190,6 +211,7 @@ impl FieldList<'_> {
         naming: FieldNaming,
         default: &T,
     ) {
+        let naming = naming.of::<T>();
         let schema = T::avro_schema(self.definitions).0;
         // A value that JSON cannot hold is no default: the parser tells which field it is.
         let json = serde_json::to_value(default).unwrap_or(json!({"not": "JSON"}));
@@ -220,8 +242,10 @@ fn describe(json: &mut Value, aliases: &[&str], doc: &str) {
 }
 
 macro_rules! schemas {
-    ($($($type:ty),+ => $schema:expr;)+) => {$($(
+    ($($($type:ty),+ => $schema:expr, $unfit:expr;)+) => {$($(
         impl AvroSchema for $type {
+            const UNFIT: Option<Unfit> = $unfit;
+
             fn avro_schema(_: &mut Definitions) -> TypeSchema {
                 TypeSchema($schema)
             }
@@ -230,16 +254,16 @@ macro_rules! schemas {
 }
 
 schemas! {
-    bool => json!("boolean");
-    i8, i16, i32, u16 => json!("int");
-    i64, u32 => json!("long");
-    f32 => json!("float");
-    f64 => json!("double");
-    String, str, char => json!("string");
-    Uuid => json!({"type": "string", "logicalType": "uuid"});
-    NaiveDate => json!({"type": "int", "logicalType": "date"});
-    NaiveTime => json!({"type": "long", "logicalType": "time-micros"});
-    NaiveDateTime => json!({"type": "long", "logicalType": "local-timestamp-micros"});
+    bool => json!("boolean"), None;
+    i8, i16, i32, u16 => json!("int"), None;
+    i64, u32 => json!("long"), None;
+    f32 => json!("float"), Some(Unfit::Float);
+    f64 => json!("double"), Some(Unfit::Float);
+    String, str, char => json!("string"), None;
+    Uuid => json!({"type": "string", "logicalType": "uuid"}), None;
+    NaiveDate => json!({"type": "int", "logicalType": "date"}), None;
+    NaiveTime => json!({"type": "long", "logicalType": "time-micros"}), None;
+    NaiveDateTime => json!({"type": "long", "logicalType": "local-timestamp-micros"}), None;
 }
 
 impl<Tz: TimeZone> AvroSchema for DateTime<Tz> {
@@ -286,6 +310,9 @@ impl AvroSchema for u64 {
 }
 
 impl<T: AvroSchema> AvroSchema for Option<T> {
+    const PERSONAL: bool = T::PERSONAL;
+    const UNFIT: Option<Unfit> = Some(Unfit::Optional);
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         let inner = T::avro_schema(definitions);
         TypeSchema(json!(["null", inner.0]))
@@ -295,6 +322,9 @@ impl<T: AvroSchema> AvroSchema for Option<T> {
 macro_rules! lists {
     ($($type:ty),+) => {$(
         impl<T: AvroSchema> AvroSchema for $type {
+            const PERSONAL: bool = T::PERSONAL;
+            const UNFIT: Option<Unfit> = Some(Unfit::Many);
+
             fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
                 T::avro_list_schema(definitions)
             }
@@ -309,6 +339,9 @@ macro_rules! lists {
 lists!(Vec<T>, VecDeque<T>, BTreeSet<T>);
 
 impl<T: AvroSchema, S> AvroSchema for HashSet<T, S> {
+    const PERSONAL: bool = T::PERSONAL;
+    const UNFIT: Option<Unfit> = Some(Unfit::Many);
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         T::avro_list_schema(definitions)
     }
@@ -319,6 +352,9 @@ impl<T: AvroSchema, S> AvroSchema for HashSet<T, S> {
 }
 
 impl<T: AvroSchema, const N: usize> AvroSchema for [T; N] {
+    const PERSONAL: bool = T::PERSONAL;
+    const UNFIT: Option<Unfit> = Some(Unfit::Many);
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         T::avro_list_schema(definitions)
     }
@@ -329,6 +365,9 @@ impl<T: AvroSchema, const N: usize> AvroSchema for [T; N] {
 }
 
 impl<K, V: AvroSchema> AvroSchema for BTreeMap<K, V> {
+    const PERSONAL: bool = V::PERSONAL;
+    const UNFIT: Option<Unfit> = Some(Unfit::Many);
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         let values = V::avro_schema(definitions);
         TypeSchema(json!({"type": "map", "values": values.0}))
@@ -336,6 +375,9 @@ impl<K, V: AvroSchema> AvroSchema for BTreeMap<K, V> {
 }
 
 impl<K, V: AvroSchema, S> AvroSchema for HashMap<K, V, S> {
+    const PERSONAL: bool = V::PERSONAL;
+    const UNFIT: Option<Unfit> = Some(Unfit::Many);
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         BTreeMap::<K, V>::avro_schema(definitions)
     }
@@ -344,6 +386,10 @@ impl<K, V: AvroSchema, S> AvroSchema for HashMap<K, V, S> {
 macro_rules! transparent {
     ($($type:ty),+) => {$(
         impl<T: AvroSchema + ?Sized> AvroSchema for $type {
+            const PERSONAL: bool = T::PERSONAL;
+            const UNFIT: Option<Unfit> = T::UNFIT;
+            const FIELDS: &'static [KeyField] = T::FIELDS;
+
             fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
                 T::avro_schema(definitions)
             }
@@ -358,6 +404,10 @@ macro_rules! transparent {
 transparent!(Box<T>, Rc<T>, Arc<T>, &T);
 
 impl<T: AvroSchema + ToOwned + ?Sized> AvroSchema for Cow<'_, T> {
+    const PERSONAL: bool = T::PERSONAL;
+    const UNFIT: Option<Unfit> = T::UNFIT;
+    const FIELDS: &'static [KeyField] = T::FIELDS;
+
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         T::avro_schema(definitions)
     }

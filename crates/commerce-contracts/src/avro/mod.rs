@@ -81,6 +81,7 @@ mod encode;
 mod fault;
 mod fields;
 mod framing;
+mod key_field;
 pub(crate) mod logical;
 mod name;
 pub(crate) mod parse;
@@ -89,6 +90,7 @@ mod resolve;
 pub(crate) mod schema;
 mod text;
 mod wire;
+mod writers;
 
 /// Gives a type its Avro schema: see the macro's documentation for the attributes of serde that it follows.
 #[cfg(feature = "derive")]
@@ -101,10 +103,18 @@ pub use encode::EncodeError;
 pub use framing::{
     FramingError, KEY_SCHEMA_ID, SchemaId, VALUE_SCHEMA_ID, split_confluent, split_single_object,
 };
+pub(crate) use key_field::wire_path;
+#[doc(hidden)]
+pub use key_field::{Hides, KeyField, ShowsAll, Unfit, unfit_key, unfit_newtype};
 pub use name::Name;
 pub use parse::SchemaError;
 pub use resolve::ResolveError;
 pub use schema::Schema;
+pub(crate) use schema::{Kind, NodeId};
+/// The JSON of a default.
+#[doc(hidden)]
+pub use serde_json::Value as Json;
+pub use writers::WriterSchemas;
 
 /// The media type of data in Avro's binary form.
 pub const MEDIA_TYPE: &str = "application/avro";

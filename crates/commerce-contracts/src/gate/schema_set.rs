@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::canonical;
-use crate::{Contract, avro};
+use crate::{Contract, avro, json_schema};
 
 /// The keyword beside JSON Schema's own under which a recorded contract says what no schema can: its topic and ordering key.
 const CONTRACT: &str = "x-contract";
@@ -131,19 +131,25 @@ impl RecordedContract {
         news
     }
 
-    /// What is written, as a schema that says nothing else.
+    /// What is written, as a schema that says nothing else. Whole numbers have the bounds of their type in Rust also where they were
+    /// recorded before contracts said so.
     pub(super) fn schema_on_write(&self) -> Option<Value> {
         let mut schema = self.on_write.clone()?;
         if let Value::Object(members) = &mut schema {
             members.remove(CONTRACT);
             members.remove("$id");
         }
+        json_schema::bound_integers(&mut schema);
         Some(schema)
     }
 
     /// What is read: what is written, unless it was recorded apart.
     pub(super) fn schema_on_read(&self) -> Option<Value> {
-        self.on_read.clone().or_else(|| self.schema_on_write())
+        let Some(mut schema) = self.on_read.clone() else {
+            return self.schema_on_write();
+        };
+        json_schema::bound_integers(&mut schema);
+        Some(schema)
     }
 
     /// Each schema with the ending of its file.

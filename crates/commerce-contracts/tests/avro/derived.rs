@@ -1,6 +1,7 @@
 //! The schema of a type.
 
 use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use commerce_contracts::avro::{AvroSchema, Decoder, Schema};
@@ -107,6 +108,54 @@ fn the_attributes_of_serde_are_followed() {
     let written = schema.encode(&from_json).unwrap();
     let same = Decoder::new(&schema, &schema).unwrap();
     assert_eq!(same.decode::<LineV2>(&written).unwrap(), from_json);
+}
+
+#[test]
+fn a_type_is_seen_through_where_serde_does_so_and_only_there() {
+    /// Its name has the word, and its attributes have not.
+    #[derive(Serialize, Deserialize, AvroSchema)]
+    #[serde(rename = "transparent_pane")]
+    #[expect(dead_code, reason = "only its schema matters")]
+    struct Pane {
+        width: i32,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
+    #[serde(transparent)]
+    struct Marked {
+        #[serde(skip)]
+        kind: PhantomData<Pane>,
+        grams: f32,
+    }
+    #[derive(Serialize, Deserialize, AvroSchema)]
+    #[serde(transparent)]
+    struct Counted(u64);
+    #[derive(Serialize, Deserialize, AvroSchema)]
+    #[expect(dead_code, reason = "only its schema matters")]
+    struct Counts {
+        #[serde(default = "seven")]
+        count: Counted,
+    }
+    fn seven() -> Counted {
+        Counted(7)
+    }
+    assert_eq!(
+        Schema::of::<Pane>().unwrap().to_json(),
+        json!({"type": "record", "name": "transparent_pane", "fields": [{"name": "width", "type": "int"}]})
+    );
+    assert_eq!(Schema::of::<Marked>().unwrap().to_json(), json!("float"));
+    // A newtype has the default of what is in it.
+    assert_eq!(
+        Schema::of::<Counts>().unwrap().to_json()["fields"][0]["default"],
+        json!("\u{7}")
+    );
+    let schema = Schema::of::<Marked>().unwrap();
+    let marked = Marked {
+        kind: PhantomData,
+        grams: 0.5,
+    };
+    let same = Decoder::new(&schema, &schema).unwrap();
+    let data = schema.encode(&marked).unwrap();
+    assert_eq!(same.decode::<Marked>(&data).unwrap(), marked);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
+use commerce_contracts::avro::WriterSchemas;
 use commerce_event_bus::{ErrorKind, EventBus, Message};
 use futures_util::future::BoxFuture;
 use tower::Service;
@@ -22,6 +23,7 @@ pub(super) struct Dispatch<S> {
     pub(super) state: S,
     pub(super) bus: EventBus,
     pub(super) stats: Arc<Stats>,
+    pub(super) writers: WriterSchemas,
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) inbox: Option<Database>,
 }
@@ -33,6 +35,7 @@ impl<S: Clone> Clone for Dispatch<S> {
             state: self.state.clone(),
             bus: self.bus.clone(),
             stats: Arc::clone(&self.stats),
+            writers: self.writers.clone(),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             inbox: self.inbox.clone(),
         }
@@ -62,18 +65,21 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
             if work.is_marked().await? {
                 return Err(Failure::duplicate());
             }
-            let context =
-                Context::new(call.clone(), self.state.clone()).with_work(Some(work.clone()));
+            let context = self.context(&call).with_work(Some(work.clone()));
             let messages = self.run(&call, context).await?;
             work.commit(messages).await?;
             self.stats.handled.add();
             return Ok(());
         }
-        let context = Context::new(call.clone(), self.state.clone());
+        let context = self.context(&call);
         let messages = self.run(&call, context).await?;
         self.publish(messages).await?;
         self.stats.handled.add();
         Ok(())
+    }
+
+    fn context(&self, call: &Call) -> Context<S> {
+        Context::new(call.clone(), self.state.clone(), self.writers.clone())
     }
 
     async fn run(&self, call: &Call, context: Context<S>) -> Result<Vec<Message>, Failure> {

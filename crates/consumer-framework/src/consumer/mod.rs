@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use commerce_contracts::avro::WriterSchemas;
 use commerce_event_bus::{EventBus, SubscriptionName, TopicName};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service};
@@ -69,6 +70,7 @@ pub struct Consumer<S = ()> {
     concurrency: usize,
     drain_within: Duration,
     stats: Arc<Stats>,
+    writers: WriterSchemas,
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     inbox: Option<Database>,
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -88,6 +90,7 @@ impl Consumer {
             concurrency: 64,
             drain_within: Duration::from_secs(30),
             stats: Arc::default(),
+            writers: WriterSchemas::new(),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             inbox: None,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -116,6 +119,7 @@ impl Consumer {
             concurrency: self.concurrency,
             drain_within: self.drain_within,
             stats: self.stats,
+            writers: self.writers,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             inbox: self.inbox,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -187,6 +191,14 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
         self
     }
 
+    /// The Avro schemas by which events are written, beside those of the handlers' own types (none): those of producers that are deployed
+    /// earlier or later than this consumer, whose build of a contract has a field more or less. An event of another schema goes to the
+    /// dead letters. JSON needs none of this.
+    pub fn writer_schemas(mut self, writers: WriterSchemas) -> Self {
+        self.writers = writers;
+        self
+    }
+
     /// How many deliveries of each topic are handled at the same time (64).
     pub fn concurrency(mut self, deliveries: usize) -> Self {
         self.concurrency = deliveries.max(1);
@@ -249,6 +261,7 @@ impl<S: Clone + Send + Sync + 'static> Consumer<S> {
             state: self.state,
             bus: self.bus.clone(),
             stats: Arc::clone(&self.stats),
+            writers: self.writers,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             inbox: self.inbox.clone(),
         };

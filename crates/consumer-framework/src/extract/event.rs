@@ -22,7 +22,7 @@ impl<E> Deref for Event<E> {
 
 impl<E: commerce_contracts::Event, S: Send + Sync> FromCall<S> for Event<E> {
     async fn from_call(context: &mut Context<S>) -> Result<Self, Failure> {
-        let event = context.call().event().decode();
+        let event = context.call().event().decode_with(&context.writers);
         event.map(Self).map_err(Failure::reject)
     }
 }

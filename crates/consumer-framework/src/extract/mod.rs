@@ -6,6 +6,8 @@ mod state;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod transaction;
 
+use commerce_contracts::avro::WriterSchemas;
+
 use crate::call::Call;
 use crate::failure::Failure;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -52,15 +54,17 @@ pub trait FromCall<S>: Sized + Send {
 pub struct Context<S> {
     call: Call,
     state: S,
+    writers: WriterSchemas,
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     work: Option<Work>,
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(call: Call, state: S) -> Self {
+    pub(crate) fn new(call: Call, state: S, writers: WriterSchemas) -> Self {
         Self {
             call,
             state,
+            writers,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             work: None,
         }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use commerce_consumer_framework::{Consumer, Event, Failure, OnUnknownVersion, State};
 use commerce_contracts::CloudEvent;
+use commerce_contracts::avro::WriterSchemas;
 use commerce_event_bus::{EventBus, Message, Redrive};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -347,6 +348,53 @@ async fn old_data_that_breaks_its_own_contract_does_not_reach_the_new_handler() 
         letters[0].reason()
     );
     assert!(seen(&lines).is_empty());
+    runner.stop().await.unwrap();
+}
+
+/// As a later build of its producer writes it: with a field more.
+#[derive(Serialize, Deserialize, JsonSchema, commerce_contracts::Event)]
+#[event(name = "shop.item.sold", version = 1, topic = "sales", key = "item")]
+struct SoldLater {
+    coupon: Option<String>,
+    item: String,
+    number: u32,
+}
+
+#[tokio::test(start_paused = true)]
+async fn avro_of_a_later_producer_is_read_once_the_consumer_has_its_schema() {
+    let (bus, lines) = (EventBus::memory(), Seen::default());
+    let later = SoldLater {
+        coupon: None,
+        item: "pen".to_owned(),
+        number: 7,
+    };
+    let message = || {
+        let mut message = Message::of(&later).unwrap();
+        message.event = commerce_contracts::Event::event_avro(&later).unwrap();
+        message
+    };
+    let runner = Runner::start(consumer(&bus, lines.clone()).on(second)).await;
+    bus.publish(message()).await.unwrap();
+    drained(&bus, "sales", "stock").await;
+    let letters = dead(&bus, "stock").await;
+    let reason = letters[0].reason();
+    assert!(reason.contains("WriterSchemas"), "{reason}");
+    assert!(seen(&lines).is_empty());
+    runner.stop().await.unwrap();
+
+    let schema = <SoldLater as commerce_contracts::Event>::contract()
+        .avro_schema()
+        .unwrap();
+    let informed = consumer(&bus, lines.clone())
+        .writer_schemas(WriterSchemas::new().with(schema.clone()))
+        .on(second);
+    let runner = Runner::start(informed).await;
+    let all = Redrive::all();
+    bus.redrive(&topic("sales"), &subscription("stock"), all)
+        .await
+        .unwrap();
+    drained(&bus, "sales", "stock").await;
+    assert_eq!(seen(&lines), ["v2 pen 7 piece"], "and upcast");
     runner.stop().await.unwrap();
 }
 

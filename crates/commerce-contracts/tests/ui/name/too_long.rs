@@ -1,0 +1,11 @@
+use commerce_contracts::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "orders.placedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplacedplaced", version = 1, topic = "orders", key = "order_id")]
+struct OrderPlaced {
+    order_id: String,
+}
+
+fn main() {}
