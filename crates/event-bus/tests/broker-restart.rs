@@ -11,22 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_event_bus::conformance::{self, Factory, Interruption, Verdict};
-use commerce_event_bus::{Clock, Error, EventBus};
+use commerce_event_bus::{Error, EventBus};
 
-use servers::{PATIENCE, connect_with_clock, with_settings};
+use servers::{PATIENCE, with_settings};
 
 const LOSES_NOTHING: &str = "a_restart_of_the_broker_loses_nothing";
 const KEEPS_ORDER: &str = "order_outlasts_a_restart_of_the_broker";
 const SETTLES: &str = "what_is_held_through_a_restart_settles_or_comes_again";
 const WAITS: &str = "what_waits_outlasts_a_restart";
-
-/// On Kafka, here: whoever works off what is for later does so for the whole cluster, so a clock that is set is felt by all
-/// other cases where they share one.
-const CLOCKS: [&str; 3] = [
-    "a_clock_set_forward_takes_no_work_out_of_hands",
-    "a_clock_set_back_takes_no_work_out_of_hands",
-    "what_is_for_later_outlasts_a_clock_that_is_set",
-];
 
 struct Broker {
     url: String,
@@ -71,16 +63,6 @@ impl Factory for Broker {
         Ok(Some((bus, Box::new(Restart(self.restart.clone())))))
     }
 
-    async fn connect_with_clock(
-        &self,
-        clock: &Clock,
-        connections: usize,
-    ) -> Result<Option<Vec<EventBus>>, Error> {
-        connect_with_clock(&self.url, clock, connections)
-            .await
-            .map(Some)
-    }
-
     fn patience(&self) -> Duration {
         // The broker has to start as well.
         PATIENCE * 2
@@ -107,11 +89,9 @@ impl Interruption for Restart {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kafka_through_restarts() {
-    let kafka = Broker::named("KAFKA", "partitions=4&commit_interval=100ms");
-    kafka
+    Broker::named("KAFKA", "partitions=4&commit_interval=100ms")
         .passes(&[LOSES_NOTHING, KEEPS_ORDER, SETTLES, WAITS])
         .await;
-    kafka.passes(&CLOCKS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

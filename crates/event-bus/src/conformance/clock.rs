@@ -99,12 +99,11 @@ pub(super) async fn what_is_for_later_outlasts_a_clock_that_is_set(
         // Who goes by the time of day has it wait for as long as the clock was set back. Nobody has it come early then; set
         // forward, the clock may show its time at once.
         let early = timeout(AFTER + stage.factory.watch(), subscriber.next()).await;
-        let delivery = match early {
-            Ok(next) => next?.ok_or_else(|| Failure::new("the subscriber ended"))?,
-            Err(_) => {
-                clock.set_ahead(TimeDelta::zero());
-                stage.receive(&mut subscriber).await?
-            }
+        let delivery = if let Ok(next) = early {
+            next?.ok_or_else(|| Failure::new("the subscriber ended"))?
+        } else {
+            clock.set_ahead(TimeDelta::zero());
+            stage.receive(&mut subscriber).await?
         };
         let waited = published.elapsed();
         ensure!(

@@ -245,10 +245,9 @@ impl Processes {
             match step {
                 Step::Set(minutes) => {
                     // Everybody looks several times a second, so nobody misses that it was set once.
-                    for process in 0..known.len() {
-                        if !known[process] {
-                            self.write(process, true).await;
-                        }
+                    let unaware = known.iter().enumerate().filter(|(_, known)| !**known);
+                    for (process, _) in unaware {
+                        self.write(process, true).await;
                     }
                     self.wall.set_ahead(TimeDelta::minutes(minutes));
                     known = [false; 3];
