@@ -391,14 +391,11 @@ fn refused_by_type<E: Event>(data: &[u8]) -> DecodeError {
         Ok(value) => value,
         Err(error) => return malformed(&error),
     };
-    let error = match serde_path_to_error::deserialize::<_, E>(&value) {
+    let Err(error) = serde_path_to_error::deserialize::<_, E>(&value) else {
         // A type that refuses and then takes the same data.
-        Ok(_) => {
-            return DecodeError::Malformed {
-                detail: REFUSED.to_owned(),
-            };
-        }
-        Err(error) => error,
+        return DecodeError::Malformed {
+            detail: REFUSED.to_owned(),
+        };
     };
     let place: Vec<String> = error.path().iter().filter_map(segment).collect();
     let told = without_values(error.inner());

@@ -126,15 +126,12 @@ pub(crate) fn wire_path(mut fields: &[KeyField], path: &str) -> String {
     let mut wire = Vec::new();
     for segment in path.split('.') {
         let name = segment.strip_prefix("r#").unwrap_or(segment);
-        match find(fields, name) {
-            Some(field) => {
-                wire.extend(field.wire);
-                fields = field.fields;
-            }
-            None => {
-                wire.push(name);
-                fields = &[];
-            }
+        if let Some(field) = find(fields, name) {
+            wire.extend(field.wire);
+            fields = field.fields;
+        } else {
+            wire.push(name);
+            fields = &[];
         }
     }
     wire.join(".")

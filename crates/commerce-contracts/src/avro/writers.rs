@@ -11,6 +11,9 @@ use super::parse::SchemaError;
 use super::resolve::ResolveError;
 use super::schema::Schema;
 
+/// By the fingerprint of the writer, and the type that reads.
+type Decoders = HashMap<(String, TypeId), Arc<Decoder>>;
+
 /// Schemas by which Avro data was or will be written, beside those of the types: earlier builds of a contract, and later ones, whose
 /// producers are deployed before their consumers are. [`CloudEvent::decode_with`](crate::CloudEvent::decode_with) finds the one that wrote
 /// an event by the fingerprint in its envelope.
@@ -48,7 +51,7 @@ use super::schema::Schema;
 #[derive(Clone, Default)]
 pub struct WriterSchemas {
     known: HashMap<String, Schema>,
-    decoders: Arc<RwLock<HashMap<(String, TypeId), Arc<Decoder>>>>,
+    decoders: Arc<RwLock<Decoders>>,
 }
 
 impl WriterSchemas {
