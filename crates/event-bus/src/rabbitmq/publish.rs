@@ -111,18 +111,17 @@ impl Verdict {
             && let Some(error) = &trouble.source
             && is_soft(error, &AMQPSoftError::PRECONDITIONFAILED)
         {
-            (trouble.kind, trouble.problem) = match sent {
-                1 => {
-                    let problem = "it is larger than the broker's max_message_size; lower max_message to that, and keep \
-                                   what is large elsewhere";
-                    (ErrorKind::Message, format!("{problem}: {error}"))
-                }
-                _ => {
-                    let problem = "a message of the batch is larger than the broker's max_message_size; publish them one by \
-                                   one, and lower max_message to that";
-                    (ErrorKind::Unavailable, format!("{problem}: {error}"))
-                }
+            let (kind, problem) = if sent == 1 {
+                let problem = "it is larger than the broker's max_message_size; lower max_message to that, and keep what is \
+                               large elsewhere";
+                (ErrorKind::Message, problem)
+            } else {
+                let problem = "a message of the batch is larger than the broker's max_message_size; publish them one by one, \
+                               and lower max_message to that";
+                (ErrorKind::Unavailable, problem)
             };
+            trouble.problem = format!("{problem}: {error}");
+            trouble.kind = kind;
         }
     }
 
