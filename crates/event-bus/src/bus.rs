@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::backend::Backend;
 use crate::backlog::Backlog;
@@ -82,18 +82,29 @@ impl EventBus {
         if messages.is_empty() {
             return Vec::new();
         }
-        if !self.capabilities().delayed {
-            let delayed = messages
-                .iter()
-                .position(|message| message.deliver_at.is_some());
-            if delayed.is_some() {
-                return messages
-                    .into_iter()
-                    .map(|message| Err(self.not_delayed(message)))
-                    .collect();
-            }
+        if self.capabilities().delayed {
+            return self.backend.publish(messages).await;
         }
-        self.backend.publish(messages).await
+        let is_later = |message: &Message| message.deliver_at.is_some();
+        let later: Vec<bool> = messages.iter().map(is_later).collect();
+        let (refused, sent): (Vec<_>, Vec<_>) = messages.into_iter().partition(is_later);
+        let mut refused = refused
+            .into_iter()
+            .map(|message| Err(self.not_delayed(message)));
+        let sent = if sent.is_empty() {
+            Vec::new()
+        } else {
+            self.backend.publish(sent).await
+        };
+        let mut sent = sent.into_iter();
+        let in_their_order = later.into_iter().filter_map(|is_later| {
+            if is_later {
+                refused.next()
+            } else {
+                sent.next()
+            }
+        });
+        in_their_order.collect()
     }
 
     /// Publishes messages, and waits no longer than this. What the backend did not answer by then is
@@ -142,7 +153,7 @@ impl EventBus {
             let reason = "its topics cannot be listed; subscribe to each by its name";
             return Err(self.cannot("follow a pattern of topics", reason));
         }
-        PatternSubscriber::new(self.clone(), pattern, Box::new(make)).await
+        PatternSubscriber::new(self.clone(), pattern, Arc::new(make)).await
     }
 
     fn can_do(&self, subscription: &Subscription) -> Result<(), Error> {
@@ -172,7 +183,7 @@ impl EventBus {
 
     fn not_delayed(&self, message: Message) -> PublishError {
         let problem = format!(
-            "{} cannot deliver later; nothing of the batch was published",
+            "{} cannot deliver later: publish it when it is due, without deliver_at",
             self.backend.name()
         );
         PublishError::failed(
@@ -225,6 +236,8 @@ impl EventBus {
         let step = (rate.get() / 10).max(1);
         let pause = Duration::from_secs(1) * step / rate.get();
         let mut turns = interval(pause);
+        // A step that took long must not be caught up with: the rate is a cap.
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut total = 0;
         while left > 0 {
             turns.tick().await;
@@ -268,4 +281,130 @@ impl EventBus {
 fn unanswered(message: Message) -> PublishError {
     let problem = "the backend reported nothing about the message";
     PublishError::unknown(message, Error::new(ErrorKind::Backend, "publish", problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use commerce_contracts::CloudEvent;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::decorator::Decorator;
+    use crate::filter::Filter;
+
+    fn message(name: &str) -> Message {
+        let event = CloudEvent::new("/test", "test.bus.run.v1").unwrap();
+        let topic = TopicName::new("orders").unwrap();
+        Message::new(topic, event.with_id(name).unwrap())
+    }
+
+    /// A backend that cannot deliver later.
+    #[derive(Debug)]
+    struct Prompt(EventBus);
+
+    #[async_trait]
+    impl Decorator for Prompt {
+        fn inner(&self) -> &dyn Backend {
+            self.0.backend().as_ref()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities {
+                delayed: false,
+                ..self.inner().capabilities()
+            }
+        }
+
+        async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Accepted, PublishError>> {
+            assert!(!messages.is_empty(), "nothing is left to publish");
+            self.inner().publish(messages).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_for_later_is_refused_alone() {
+        let bus = EventBus::new(Arc::new(Prompt(EventBus::memory())));
+        let later = |name| message(name).with_delay(Duration::from_secs(1));
+        let batch = vec![message("a"), later("b"), message("c"), later("d")];
+        let results = bus.publish_batch(batch).await;
+        assert_eq!(results.len(), 4, "one result for each");
+        for (at, name) in [(1, "b"), (3, "d")] {
+            let error = results[at].as_ref().unwrap_err();
+            assert_eq!(error.error().kind(), ErrorKind::Unsupported);
+            assert_eq!(error.message().event().id(), name, "its own message");
+        }
+        let position = |at: usize| results[at].as_ref().unwrap().position.clone();
+        assert_eq!(
+            (position(0), position(2)),
+            (Some("1".into()), Some("2".into()))
+        );
+        assert_eq!(bus.publish_batch(vec![later("e")]).await.len(), 1);
+    }
+
+    /// A backend with as many dead letters as anybody asks for, whose first step takes long.
+    #[derive(Debug)]
+    struct Stalling {
+        bus: EventBus,
+        began: Instant,
+        steps: Mutex<Vec<(Duration, usize)>>,
+    }
+
+    const STALL: Duration = Duration::from_secs(10);
+
+    #[async_trait]
+    impl Decorator for Stalling {
+        fn inner(&self) -> &dyn Backend {
+            self.bus.backend().as_ref()
+        }
+
+        async fn backlog(&self, _: &TopicName, _: &SubscriptionName) -> Result<Backlog, Error> {
+            Ok(Backlog {
+                dead: 1_000,
+                ..Backlog::default()
+            })
+        }
+
+        async fn redrive(
+            &self,
+            _: &TopicName,
+            _: &SubscriptionName,
+            limit: usize,
+            _: &Filter,
+        ) -> Result<u64, Error> {
+            let first = self.steps.lock().unwrap().is_empty();
+            if first {
+                sleep(STALL).await;
+            }
+            let step = (self.began.elapsed(), limit);
+            self.steps.lock().unwrap().push(step);
+            Ok(limit as u64)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_not_caught_up_with() {
+        let backend = Arc::new(Stalling {
+            bus: EventBus::memory(),
+            began: Instant::now(),
+            steps: Mutex::default(),
+        });
+        let bus = EventBus::new(Arc::clone(&backend) as Arc<dyn Backend>);
+        let topic = TopicName::new("orders").unwrap();
+        let name = SubscriptionName::new("reader").unwrap();
+        let redrive = Redrive::all()
+            .limit(300)
+            .per_second(100.try_into().unwrap());
+        assert_eq!(bus.redrive(&topic, &name, redrive).await.unwrap(), 300);
+        let steps = backend.steps.lock().unwrap();
+        // A hundred a second, and one step that was due when the second began.
+        for (from, _) in steps.iter() {
+            let second = *from..*from + Duration::from_secs(1);
+            let within = steps.iter().filter(|(at, _)| second.contains(at));
+            let count: usize = within.map(|(_, count)| count).sum();
+            assert!(count <= 110, "{count} in the second after {from:?}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub fn bus_url(rest: &[u8]) {
             crate::kafka::fuzzing::url(rest),
             #[cfg(feature = "rabbitmq")]
             crate::rabbitmq::fuzzing::url(rest),
+            #[cfg(feature = "sqs")]
+            crate::sqs::fuzzing::url(rest),
         ];
         for error in outcomes.into_iter().filter_map(Result::err) {
             let told = format!("{error} {error:?}");

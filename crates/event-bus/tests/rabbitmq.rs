@@ -14,6 +14,8 @@ mod proxy;
 mod raw;
 #[path = "rabbitmq/redrive.rs"]
 mod redrive;
+#[path = "rabbitmq/refusals.rs"]
+mod refusals;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

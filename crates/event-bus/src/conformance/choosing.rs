@@ -1,7 +1,9 @@
 //! Cases about what a subscription asks for: filters, where it begins, which topics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::Utc;
 use commerce_contracts::CloudEvent;
 use tokio::time::{sleep, timeout};
@@ -10,12 +12,16 @@ use uuid::Uuid;
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number};
-use crate::error::ErrorKind;
+use crate::backend::Backend;
+use crate::bus::EventBus;
+use crate::capabilities::Capabilities;
+use crate::decorator::Decorator;
+use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::message::Message;
 use crate::name::TopicName;
 use crate::pattern::TopicPattern;
-use crate::subscription::{Start, Subscription};
+use crate::subscription::{Order, Start, Subscription};
 
 /// A message of a tenant.
 fn of(stage: &Stage<'_>, tenant: &str, number: u64) -> Result<Message, Failure> {
@@ -24,6 +30,99 @@ fn of(stage: &Stage<'_>, tenant: &str, number: u64) -> Result<Message, Failure> 
         .with_subject(format!("{tenant}/{number}"))?
         .with_extension("tenant", tenant)?;
     Ok(Message::new(topic, event))
+}
+
+/// The backend, as if it claimed nothing: what is refused then is refused to everybody, whatever their backend can do.
+#[derive(Debug)]
+struct Unassuming(EventBus);
+
+#[async_trait]
+impl Decorator for Unassuming {
+    fn inner(&self) -> &dyn Backend {
+        self.0.backend().as_ref()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none()
+    }
+}
+
+fn unsupported<T>(what: &str, outcome: Result<T, Error>) -> Result<(), Failure> {
+    let Err(error) = outcome else {
+        return Err(Failure::new(format!(
+            "{what} is not claimed, and was not refused"
+        )));
+    };
+    ensure_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}");
+    ensure!(
+        !error.is_retryable(),
+        "{what}: nobody learns it by trying: {error}"
+    );
+    Ok(())
+}
+
+pub(super) async fn what_is_not_claimed_is_refused(stage: &Stage<'_>) -> Result<(), Failure> {
+    let unassuming = EventBus::new(Arc::new(Unassuming(stage.bus.clone())));
+    for bus in [&stage.bus, &unassuming] {
+        let can = bus.capabilities();
+        let subscription = || stage.subscription().order(Order::Unordered);
+        let mut asked = Vec::new();
+        if !can.seek {
+            let time = Start::Time(Utc::now());
+            asked.push(("a beginning at a time", subscription().start(time)));
+            let position = Start::Position("1".to_owned());
+            asked.push(("a beginning at a position", subscription().start(position)));
+        }
+        if !can.filters {
+            let filter = Filter::new().equals("subject", "a");
+            asked.push(("a filter", subscription().filter(filter)));
+        }
+        if !can.ordered {
+            asked.push(("an order per key", subscription().order(Order::PerKey)));
+        }
+        for (what, subscription) in asked {
+            let refused = bus.subscribe(subscription.clone()).await;
+            let told = refused.as_ref().err().map(ToString::to_string);
+            unsupported(what, refused)?;
+            let told = told.unwrap_or_default();
+            ensure!(told.contains(bus.backend().name()), "who cannot: {told}");
+            // Refused before anything was made of it.
+            let Subscription { topic, name, .. } = &subscription;
+            let made = bus.backlog(topic, name).await;
+            ensure!(
+                made.is_err(),
+                "{what} was refused, and left a subscription behind"
+            );
+        }
+        if !can.patterns {
+            let pattern = TopicPattern::new("conformance.*")?;
+            let name = stage.subscription().name;
+            let make = move |topic| Subscription::new(topic, name.clone());
+            unsupported("a pattern", bus.subscribe_matching(pattern, make).await)?;
+        }
+        if !can.delayed {
+            // It is refused alone.
+            let mut subscriber = stage.subscribe(&stage.subscription()).await?;
+            let later = stage
+                .message(Some("a"), 2)?
+                .with_delay(Duration::from_mins(1));
+            let batch = vec![
+                stage.message(Some("a"), 1)?,
+                later,
+                stage.message(Some("a"), 3)?,
+            ];
+            let mut results = bus.publish_batch(batch).await;
+            ensure_eq!(results.len(), 3, "one result per message");
+            let later = results.remove(1).map_err(|error| error.into_parts().1);
+            unsupported("a message for later", later)?;
+            for result in results {
+                result?;
+            }
+            let seen = stage.take_all(&mut subscriber, 2).await?;
+            ensure_eq!(seen, [1, 3], "the rest of the batch");
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn a_filter_passes_what_it_wants(stage: &Stage<'_>) -> Result<(), Failure> {

@@ -51,17 +51,15 @@ pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Fa
     let subscription = stage.subscription();
     let mut subscriber = stage.subscribe(&subscription).await?;
     let sent = stage.message(Some("a"), 7)?;
-    stage.bus.publish(sent.clone()).await?;
+    let accepted = stage.bus.publish(sent.clone()).await?;
     stage
         .receive(&mut subscriber)
         .await?
         .retry(Duration::ZERO)
         .await?;
-    stage
-        .receive(&mut subscriber)
-        .await?
-        .reject("of no use: ✗")
-        .await?;
+    let delivery = stage.receive(&mut subscriber).await?;
+    let position = delivery.position().to_owned();
+    delivery.reject("of no use: ✗").await?;
     stage.silence(&mut subscriber).await?;
 
     let letters = dead_letters(stage, &subscription, 1).await?;
@@ -72,6 +70,19 @@ pub(super) async fn what_is_rejected_is_kept(stage: &Stage<'_>) -> Result<(), Fa
     ensure_eq!(letter.topic, subscription.topic, "the topic");
     ensure_eq!(letter.subscription, subscription.name, "the subscription");
     ensure!(!letter.position.is_empty(), "the position is not told");
+    ensure_eq!(
+        letter.position,
+        position,
+        "the position, as the delivery told it"
+    );
+    if stage.bus.capabilities().positions {
+        let told = Some(letter.position.clone());
+        ensure_eq!(
+            told,
+            accepted.position,
+            "the position, as publishing told it"
+        );
+    }
     let backlog = stage
         .bus
         .backlog(&subscription.topic, &subscription.name)
@@ -293,8 +304,13 @@ pub(super) async fn reasons_outlive_a_redrive(stage: &Stage<'_>) -> Result<(), F
         .await?
         .reject("the first reason")
         .await?;
-    dead_letters(stage, &subscription, 1).await?;
+    let first = dead_letters(stage, &subscription, 1).await?.remove(0);
     stage.bus.redrive(topic, name, Redrive::all()).await?;
+    // Long enough for the times of both rejections to differ, by a clock that no test can pause.
+    let differs = std::time::Instant::now() + Duration::from_millis(20);
+    while std::time::Instant::now() < differs {
+        tokio::task::yield_now().await;
+    }
     stage
         .receive(&mut subscriber)
         .await?
@@ -309,6 +325,17 @@ pub(super) async fn reasons_outlive_a_redrive(stage: &Stage<'_>) -> Result<(), F
     );
     ensure_eq!(letter.attempts, 1, "the attempts since it was redriven");
     ensure_eq!(letter.key(), Some(&b"a"[..]), "the key");
+    ensure_eq!(
+        letter.first_failed_at,
+        first.first_failed_at,
+        "when it first failed, as the first letter told it"
+    );
+    ensure!(
+        letter.rejected_at > first.rejected_at,
+        "it was rejected {}, and again {}",
+        first.rejected_at,
+        letter.rejected_at
+    );
     // A second for brokers that round, and clocks of two machines.
     let earliest = before - chrono::TimeDelta::seconds(1);
     ensure!(

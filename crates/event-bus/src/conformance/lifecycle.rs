@@ -121,6 +121,7 @@ pub(super) async fn close_flushes_what_is_being_published(
     stage: &Stage<'_>,
 ) -> Result<(), Failure> {
     const MESSAGES: u64 = 50;
+    const BEFORE: usize = 10;
     let bus = stage.connect().await?;
     let subscription = stage.subscription();
     // Where connections share subscriptions, another one keeps it; else it ends with the bus.
@@ -128,14 +129,27 @@ pub(super) async fn close_flushes_what_is_being_published(
     let keeper = if shared { &stage.bus } else { &bus };
     let mut subscriber = subscribe(keeper, &subscription).await?;
     let messages: Result<Vec<_>, _> = (0..MESSAGES).map(|n| stage.message(Some("a"), n)).collect();
-    let messages = messages?;
+    let mut messages = messages?;
+    let rest = messages.split_off(BEFORE);
     let publishing = bus.clone();
-    let published = tokio::spawn(async move { publishing.publish_batch(messages).await });
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    let published = tokio::spawn(async move {
+        let mut results = publishing.publish_batch(messages).await;
+        // Who waits for it closes the bus.
+        let _ = began.send(());
+        results.extend(publishing.publish_batch(rest).await);
+        results
+    });
+    has_begun.await?;
     tokio::task::yield_now().await;
     bus.close(stage.factory.patience()).await?;
     // Whatever was accepted, before the close or while it went on, is there; what was refused says so.
     let results = published.await?;
     let accepted = results.iter().filter(|result| result.is_ok()).count();
+    ensure!(
+        accepted >= BEFORE,
+        "{accepted} accepted, though the bus was open for {BEFORE}"
+    );
     for refused in results.iter().filter_map(|result| result.as_ref().err()) {
         ensure_eq!(
             (refused.kind(), refused.error().kind()),

@@ -12,6 +12,7 @@ use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, key, number};
 use crate::error::{ErrorKind, PublishError, PublishErrorKind};
 use crate::message::Message;
+use crate::subscription::Subscription;
 
 pub(super) async fn attributes_and_data_survive(stage: &Stage<'_>) -> Result<(), Failure> {
     let mut subscriber = stage.subscribe(&stage.subscription()).await?;
@@ -219,6 +220,89 @@ pub(super) async fn an_oversize_message_is_refused(stage: &Stage<'_>) -> Result<
         stage.take_all(&mut subscriber, 1).await?,
         [2],
         "what came after it"
+    );
+    Ok(())
+}
+
+/// A message that weighs as much as the backend takes, of which so much are headers.
+fn heaviest(stage: &Stage<'_>, number: u64, headers: usize) -> Result<Message, Failure> {
+    const HEADER: usize = 4096;
+    const NAME: &str = "part";
+    let limit = stage.bus.capabilities().max_message_bytes;
+    if limit == 0 {
+        return Err(Failure::inapplicable("max_message_bytes"));
+    }
+    let binary = |size: usize| -> Vec<u8> {
+        (0..size)
+            .map(|at| u8::try_from((at + size) % 251).unwrap_or_default())
+            .collect()
+    };
+    let mut message = stage.message(Some("a"), number)?;
+    let mut left = headers;
+    while left > NAME.len() {
+        let size = left.min(HEADER) - NAME.len();
+        message = message.with_header(NAME, binary(size))?;
+        left -= size + NAME.len();
+    }
+    let media_type = "application/octet-stream";
+    let empty = message.event.clone().with_data(media_type, Bytes::new())?;
+    let Message { topic, .. } = message;
+    let mut light = Message::new(topic, empty);
+    light.headers = message.headers;
+    let room = limit.checked_sub(light.size());
+    let room = room.ok_or_else(|| Failure::inapplicable("a larger max_message_bytes"))?;
+    light.event = light.event.with_data(media_type, binary(room))?;
+    ensure_eq!(light.size(), limit, "the size of the message");
+    Ok(light)
+}
+
+pub(super) async fn a_message_at_the_limit_survives(stage: &Stage<'_>) -> Result<(), Failure> {
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    // What its headers and its data become on the way there is the backend's affair; it may not promise more than it
+    // carries. A third of headers may be too much for a transport that has its own bound for them: then it says so.
+    let limit = stage.bus.capabilities().max_message_bytes;
+    for (number, headers) in [(1, 0), (2, limit.min(16 * 1024) / 4), (3, limit / 3)] {
+        let sent = heaviest(stage, number, headers)?;
+        match stage.bus.publish(sent.clone()).await {
+            Err(error) if number == 3 => {
+                ensure_eq!(
+                    (error.kind(), error.error().kind(), error.is_retryable()),
+                    (PublishErrorKind::Failed, ErrorKind::Message, false),
+                    "how {headers} bytes of headers were refused: {error}"
+                );
+                continue;
+            }
+            published => published?,
+        };
+        let delivery = stage.receive(&mut subscriber).await?;
+        // Not shown: it is large.
+        ensure!(
+            *delivery.message() == sent,
+            "{limit} bytes, {headers} of them headers, came back changed"
+        );
+        if !stage.bus.capabilities().dead_letters {
+            delivery.ack().await?;
+            continue;
+        }
+        // What is added to it when it is rejected has room too.
+        delivery.reject("of no use").await?;
+        let Subscription { topic, name, .. } = &subscription;
+        stage
+            .eventually("the heaviest message is a dead letter", async || {
+                let letters = stage.bus.dead_letters(topic, name, 1).await?;
+                Ok(letters
+                    .first()
+                    .is_some_and(|letter| letter.body.as_ref() == Ok(&sent)))
+            })
+            .await?;
+        stage.bus.purge_dead_letters(topic, name).await?;
+    }
+    stage.publish(Some("a"), [4]).await?;
+    ensure_eq!(
+        stage.take_all(&mut subscriber, 1).await?,
+        [4],
+        "what came after them"
     );
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -40,6 +41,42 @@ struct Refusal {
 /// What became of making sure of each topic of a batch: who waited in vain for one does not wait again.
 type Places<'a> = HashMap<&'a str, Result<(), (ErrorKind, String)>>;
 
+/// The keys of a batch, each on its topic, of which a record was not handed to the client: what comes after it would
+/// overtake it.
+#[derive(Default)]
+struct Broken(HashMap<(String, Bytes), ErrorKind>);
+
+impl Broken {
+    /// Refuses what would come before another of its key.
+    fn ensure_in_order(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        record: &Record,
+    ) -> Result<(), Error> {
+        let Some(key) = record.key.clone().filter(|_| !self.0.is_empty()) else {
+            return Ok(());
+        };
+        match self.0.get(&(topic.to_owned(), key)) {
+            None => Ok(()),
+            Some(kind) => {
+                let problem = "a message before it in the batch, of the same key, was not accepted";
+                Err(Error::new(*kind, operation, problem))
+            }
+        }
+    }
+
+    /// Remembers what was not handed to the client. What would never be accepted holds nothing up.
+    fn note(&mut self, topic: &str, record: &Record, error: &Error) {
+        if let Some(key) = &record.key
+            && error.kind() != ErrorKind::Message
+        {
+            let place = (topic.to_owned(), key.clone());
+            self.0.entry(place).or_insert(error.kind());
+        }
+    }
+}
+
 impl Publisher {
     pub(super) fn new(config: &Config, topics: Arc<Topics>) -> Result<Self, Error> {
         let producer = Mutex::new(Some(producer(config)?));
@@ -58,6 +95,7 @@ impl Publisher {
         let give_up = Instant::now() + self.config.publish_timeout;
         let mut on_their_way = Vec::with_capacity(messages.len());
         let mut places = Places::default();
+        let mut broken = Broken::default();
         for message in &messages {
             let record = Record::of(message);
             let topic = message.topic.as_str();
@@ -80,9 +118,16 @@ impl Publisher {
                     (level, as_delayed(record, &message.topic, due))
                 }
             };
+            let (destination, record) = sent;
             let sent = match ready {
-                Ok(()) => self.send(sent.0, &sent.1, give_up).await,
-                Err(error) => Err(error),
+                Ok(()) => {
+                    self.send_in_order("publish", destination, &record, give_up, &mut broken)
+                        .await
+                }
+                Err(error) => {
+                    broken.note(destination, &record, &error);
+                    Err(error)
+                }
             };
             on_their_way.push((sent, waits_in));
         }
@@ -184,8 +229,10 @@ impl Publisher {
     ) -> Vec<Result<(), Error>> {
         let give_up = Instant::now() + self.config.publish_timeout;
         let mut on_their_way = Vec::with_capacity(records.len());
+        let mut broken = Broken::default();
         for (topic, record) in &records {
-            on_their_way.push(self.send(topic, record, give_up).await);
+            let sent = self.send_in_order(operation, topic, record, give_up, &mut broken);
+            on_their_way.push(sent.await);
         }
         let mut results = Vec::with_capacity(records.len());
         for ((topic, _), sent) in records.iter().zip(on_their_way) {
@@ -201,6 +248,20 @@ impl Publisher {
             }));
         }
         results
+    }
+
+    /// Hands a record to the client, unless one of its key before it was not.
+    async fn send_in_order(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        record: &Record,
+        give_up: Instant,
+        broken: &mut Broken,
+    ) -> Result<DeliveryFuture, Error> {
+        broken.ensure_in_order(operation, topic, record)?;
+        let sent = self.send(topic, record, give_up).await;
+        sent.inspect_err(|error| broken.note(topic, record, error))
     }
 
     /// Hands a record to the client; waits while its queue is full.
@@ -392,7 +453,72 @@ fn verdict(code: Option<RDKafkaErrorCode>) -> (PublishErrorKind, ErrorKind) {
 
 #[cfg(test)]
 mod tests {
+    use commerce_contracts::CloudEvent;
+
     use super::*;
+    use crate::name::TopicName;
+
+    fn record(key: Option<&str>) -> Record {
+        let event = CloudEvent::new("/test", "test.publish.run.v1").unwrap();
+        let event = match key {
+            Some(key) => event.with_key(key).unwrap(),
+            None => event,
+        };
+        Record::of(&Message::new(TopicName::new("orders").unwrap(), event))
+    }
+
+    /// A publisher without brokers whose queue one record fills.
+    fn full(timeout: &str) -> Publisher {
+        let url = format!("//127.0.0.1:1?publish_timeout={timeout}");
+        let config = Config::parse(&url, false).unwrap();
+        let topics = Arc::new(Topics::new(&config).unwrap());
+        let publisher = Publisher::new(&config, topics).unwrap();
+        let small: Producer = config
+            .producer()
+            .set("queue.buffering.max.messages", "1")
+            .create_with_context(Context::new(&config.link))
+            .unwrap();
+        small
+            .send_result(future_record("orders", &record(None)))
+            .map_err(|(error, _)| error)
+            .unwrap();
+        *publisher.producer.lock().unwrap() = Some(small);
+        publisher
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_not_sent_is_not_overtaken_by_its_key() {
+        let publisher = full("300ms");
+        let of = |topic: &str, key| (topic.to_owned(), record(key));
+        let batch = vec![
+            of("orders", Some("a")),
+            of("orders", Some("a")),
+            of("orders", Some("b")),
+            of("orders", None),
+            of("returns", Some("a")),
+        ];
+        let results = publisher.publish_each("publish", batch).await;
+        let overtakes = |result: &Result<(), Error>| {
+            let error = result.as_ref().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+            error.to_string().contains("before it in the batch")
+        };
+        let overtakes: Vec<bool> = results.iter().map(overtakes).collect();
+        assert_eq!(overtakes, [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn what_is_refused_for_good_holds_nothing_up() {
+        let mut broken = Broken::default();
+        let a = record(Some("a"));
+        let too_large = Error::new(ErrorKind::Message, "publish", "it is too large");
+        broken.note("orders", &a, &too_large);
+        broken.ensure_in_order("publish", "orders", &a).unwrap();
+        let full = Error::new(ErrorKind::Timeout, "publish", "the queue is full");
+        broken.note("orders", &a, &full);
+        let error = broken.ensure_in_order("publish", "orders", &a).unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+    }
 
     #[test]
     fn only_a_certain_refusal_is_a_failure() {

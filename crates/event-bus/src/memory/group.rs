@@ -36,7 +36,7 @@ pub(super) struct Group {
 }
 
 /// An unsettled message.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Item {
     key: Option<String>,
     attempts: u32,
@@ -182,7 +182,11 @@ impl Group {
                 return Next::Unwanted(sequence);
             }
             let key = entry.message.key().map(ToOwned::to_owned);
-            self.enter(sequence, key, Vec::new());
+            let item = Item {
+                key: key.filter(|_| self.order == Order::PerKey),
+                ..Item::default()
+            };
+            self.enter(sequence, item);
         }
     }
 
@@ -233,6 +237,7 @@ impl Group {
         if let Some(mut item) = self.leave(receipt.id) {
             add_reason(&mut item.reasons, reason);
             let rejected_at = Utc::now();
+            item.first_failed_at.get_or_insert(rejected_at);
             self.dead.insert(receipt.id, Dead { item, rejected_at });
         }
     }
@@ -245,7 +250,13 @@ impl Group {
     pub(super) fn redrive(&mut self, letters: &[u64]) {
         for sequence in letters {
             if let Some(dead) = self.dead.remove(sequence) {
-                self.enter(*sequence, dead.item.key, dead.item.reasons);
+                // Attempts begin again; what is known of the earlier ones stays.
+                let item = Item {
+                    attempts: 0,
+                    not_before: None,
+                    ..dead.item
+                };
+                self.enter(*sequence, item);
             }
         }
     }
@@ -261,16 +272,8 @@ impl Group {
         Backlog::new(waiting, in_flight, self.dead.len() as u64)
     }
 
-    fn enter(&mut self, sequence: u64, key: Option<String>, reasons: Vec<String>) {
-        let key = key.filter(|_| self.order == Order::PerKey);
-        let item = Item {
-            key: key.clone(),
-            attempts: 0,
-            not_before: None,
-            first_seen_at: None,
-            first_failed_at: None,
-            reasons,
-        };
+    fn enter(&mut self, sequence: u64, item: Item) {
+        let key = item.key.clone();
         self.items.insert(sequence, item);
         match key {
             None => self.schedule(sequence),

@@ -3,7 +3,7 @@
 //! A publish has a channel to itself until the last of its confirms: a returned message is told apart by its own
 //! properties, and that is certain only when nobody else publishes on the channel.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::protocol::AMQPSoftError;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,7 +22,7 @@ use super::config::Config;
 use super::delay;
 use super::envelope::encode;
 use super::link::Link;
-use super::topology::{declare_exchange, exchange};
+use super::topology::{declare_exchange, exchange, is_soft};
 use crate::error::{Error, ErrorKind, PublishError};
 use crate::message::{Accepted, Message};
 use crate::name::TopicName;
@@ -33,7 +34,7 @@ const CHANNELS: u32 = 64;
 const WINDOW: usize = 500;
 
 /// A message as it goes out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
@@ -57,6 +58,17 @@ impl Needs {
         Self {
             delays: true,
             ..Self::default()
+        }
+    }
+
+    /// What the messages of one topic need of it.
+    fn of(&self, topic: &TopicName) -> Self {
+        let of = |topics: &BTreeSet<TopicName>| topics.get(topic).cloned().into_iter().collect();
+        let later: BTreeSet<TopicName> = of(&self.later);
+        Self {
+            topics: of(&self.topics),
+            delays: !later.is_empty(),
+            later,
         }
     }
 
@@ -86,6 +98,41 @@ pub(super) enum Verdict {
     Unknown(Trouble),
 }
 
+impl Verdict {
+    /// Whether it stays so until somebody mends what it tells of.
+    fn is_permanent(&self) -> bool {
+        matches!(self, Self::Failed(trouble) | Self::Unknown(trouble) if trouble.is_permanent())
+    }
+
+    /// What exists is what was asked for, so the broker refused a message itself: it is larger than the broker takes. Which
+    /// of several it was, the channel that broke does not tell.
+    fn is_of_a_message(&mut self, sent: usize) {
+        if let Self::Failed(trouble) | Self::Unknown(trouble) = self
+            && let Some(error) = &trouble.source
+            && is_soft(error, &AMQPSoftError::PRECONDITIONFAILED)
+        {
+            let (kind, problem) = if sent == 1 {
+                let problem = "it is larger than the broker's max_message_size; lower max_message to that, and keep what is \
+                               large elsewhere";
+                (ErrorKind::Message, problem)
+            } else {
+                let problem = "a message of the batch is larger than the broker's max_message_size; publish them one by one, \
+                               and lower max_message to that";
+                (ErrorKind::Unavailable, problem)
+            };
+            trouble.problem = format!("{problem}: {error}");
+            trouble.kind = kind;
+        }
+    }
+
+    /// Another topic of the batch may be what the broker refused.
+    fn may_pass(&mut self) {
+        if let Self::Failed(trouble) | Self::Unknown(trouble) = self {
+            trouble.kind = ErrorKind::Unavailable;
+        }
+    }
+}
+
 /// What went wrong, for every message that it went wrong for.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
@@ -103,13 +150,28 @@ impl Trouble {
         }
     }
 
+    /// What the client or the broker said. What somebody has to mend first is told apart from what passes.
     fn connection(error: lapin::Error) -> Self {
-        let problem = format!("RabbitMQ did not take it: {error}");
+        let (kind, problem) = if is_soft(&error, &AMQPSoftError::ACCESSREFUSED) {
+            let problem = "the RabbitMQ user may not publish there: to declare and use the topic's exchange it needs the \
+                           permissions configure and write";
+            (ErrorKind::Config, problem)
+        } else if is_soft(&error, &AMQPSoftError::PRECONDITIONFAILED) {
+            let problem = "RabbitMQ refuses it: what it goes through exists and is made differently, and has to be deleted \
+                           or named otherwise";
+            (ErrorKind::Config, problem)
+        } else {
+            (ErrorKind::Unavailable, "RabbitMQ did not take it")
+        };
         Self {
-            kind: ErrorKind::Unavailable,
-            problem,
+            kind,
+            problem: format!("{problem}: {error}"),
             source: Some(error),
         }
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.kind == ErrorKind::Config
     }
 
     fn late() -> Self {
@@ -176,7 +238,15 @@ impl Publisher {
                 Err(error) => refused.push(Some(error)),
             }
         }
-        let mut verdicts = self.send("publish", &needs, &outgoing).await.into_iter();
+        let mut verdicts = self.send("publish", &needs, &outgoing).await;
+        if needs.topics.len() > 1 && verdicts.iter().any(Verdict::is_permanent) {
+            let sent = messages.iter().zip(&refused);
+            let topics = sent.filter(|(_, refused)| refused.is_none());
+            let topics = topics.map(|(message, _)| &message.topic).collect();
+            self.send_apart(&needs, topics, &outgoing, &mut verdicts)
+                .await;
+        }
+        let mut verdicts = verdicts.into_iter();
         let each = messages.into_iter().zip(refused);
         each.map(|(message, refused)| match refused {
             Some(error) => Err(PublishError::failed(message, error)),
@@ -187,6 +257,36 @@ impl Publisher {
             ),
         })
         .collect()
+    }
+
+    /// What one topic is refused for tells nothing of the others, but took their channel from them: what surely was not
+    /// sent is sent again, each topic apart.
+    async fn send_apart(
+        &self,
+        needs: &Needs,
+        topics: Vec<&TopicName>,
+        outgoing: &[Outgoing],
+        verdicts: &mut [Verdict],
+    ) {
+        let mut apart: BTreeMap<&TopicName, Vec<usize>> = BTreeMap::new();
+        for (at, topic) in topics.into_iter().enumerate() {
+            apart.entry(topic).or_default().push(at);
+        }
+        for (topic, places) in apart {
+            let surely = |at: &usize| matches!(verdicts[*at], Verdict::Failed(_));
+            if places.iter().all(surely) {
+                let again: Vec<Outgoing> = places.iter().map(|at| outgoing[*at].clone()).collect();
+                let told = self.send("publish", &needs.of(topic), &again).await;
+                for (at, verdict) in places.into_iter().zip(told) {
+                    verdicts[at] = verdict;
+                }
+            } else {
+                // Sent again, they could overtake those of which nothing is known.
+                for at in places {
+                    verdicts[at].may_pass();
+                }
+            }
+        }
     }
 
     fn to_topic(
@@ -280,7 +380,10 @@ impl Publisher {
             Ok(checked_out) => checked_out,
             Err(error) => return vec![Verdict::Failed(error.into()); outgoing.len()],
         };
-        let (verdicts, broken) = send_all(&channel, outgoing, deadline).await;
+        let (mut verdicts, broken) = send_all(&channel, outgoing, deadline).await;
+        for verdict in &mut verdicts {
+            verdict.is_of_a_message(outgoing.len());
+        }
         let unrouted = |verdict: &Verdict| matches!(verdict, Verdict::Unrouted);
         // An exchange that somebody deleted breaks the channel, a queue of delays that somebody deleted gives the message
         // back: the next publish makes it again.
@@ -508,6 +611,7 @@ fn silent(operation: &'static str) -> Error {
 mod tests {
     use super::*;
     use lapin::message::Delivery;
+    use lapin::protocol::AMQPError;
 
     fn outgoing(id: &str) -> Outgoing {
         Outgoing {
@@ -526,6 +630,44 @@ mod tests {
             reply_code: 312,
             reply_text: "NO_ROUTE".into(),
         }
+    }
+
+    fn refused(code: AMQPSoftError) -> Trouble {
+        let error = AMQPError::new(code.into(), "no".into());
+        Trouble::connection(lapin::ErrorKind::ProtocolError(error).into())
+    }
+
+    #[test]
+    fn what_somebody_has_to_mend_is_no_passing_trouble() {
+        for (code, kind) in [
+            (AMQPSoftError::ACCESSREFUSED, ErrorKind::Config),
+            (AMQPSoftError::PRECONDITIONFAILED, ErrorKind::Config),
+            // Somebody deleted the exchange: it is made again.
+            (AMQPSoftError::NOTFOUND, ErrorKind::Unavailable),
+        ] {
+            let error = refused(code).error("publish");
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.is_retryable(), kind == ErrorKind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_message_that_the_broker_refuses_is_told_where_it_is_alone() {
+        let kind = |code: AMQPSoftError, sent| {
+            let mut verdict = Verdict::Unknown(refused(code));
+            verdict.is_of_a_message(sent);
+            match verdict {
+                Verdict::Unknown(trouble) => trouble.kind,
+                verdict => panic!("{verdict:?}"),
+            }
+        };
+        let (large, forbidden) = (
+            AMQPSoftError::PRECONDITIONFAILED,
+            AMQPSoftError::ACCESSREFUSED,
+        );
+        assert_eq!(kind(large.clone(), 1), ErrorKind::Message);
+        assert_eq!(kind(large, 2), ErrorKind::Unavailable);
+        assert_eq!(kind(forbidden, 2), ErrorKind::Config, "of the exchange");
     }
 
     #[test]

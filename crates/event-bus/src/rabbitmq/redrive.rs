@@ -181,14 +181,14 @@ fn key_of(decoded: Result<Message, Undecodable>) -> Option<Bytes> {
     }
 }
 
-/// A dead letter as it goes out again: what is kept of its trail is why it was rejected.
+/// A dead letter as it goes out again: its attempts begin again, the rest of its trail is kept.
 fn redriven(queues: &Queues, letter: &BasicGetMessage) -> Outgoing {
     let properties = &letter.properties;
     let mut headers = original_headers(properties);
     let before = properties.headers().as_ref().map(Trail::read);
     let trail = Trail {
-        reasons: before.unwrap_or_default().reasons,
-        ..Trail::default()
+        attempts: 0,
+        ..before.unwrap_or_default()
     };
     trail.write(&mut headers);
     let body = Bytes::copy_from_slice(&letter.data);

@@ -136,6 +136,11 @@ where
                 "{code}: {}",
                 service.message().unwrap_or("AWS gives no reason")
             ),
+            None if lacks_credentials(&error) => format!(
+                "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, or write \
+                 sqs://KEY:SECRET@REGION: {}",
+                DisplayErrorContext(&error)
+            ),
             None => format!("AWS is not reachable: {}", DisplayErrorContext(&error)),
         };
         Self {

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::config::Config;
 use super::history::History;
 use super::wire::{HISTORY, Value, Wire, decode, encode, open_envelope};
+use crate::error::Error;
 use crate::fuzzing::{is_same, lines_and_body, topic};
 
 /// More than any input has.
@@ -83,4 +85,8 @@ pub fn sqs_history(input: &[u8]) {
         (history.order, history.attempts)
     );
     assert!(again.reasons.len() <= history.reasons.len());
+}
+
+pub(crate) fn url(rest: &str) -> Result<(), Error> {
+    Config::parse(rest).map(drop)
 }

@@ -1,8 +1,12 @@
 #![doc = include_str!("../../docs/sqs.md")]
 
+#[cfg(test)]
+mod batch_tests;
 mod call;
 mod changes;
 mod config;
+#[cfg(test)]
+mod credentials_tests;
 mod dead_letter;
 mod delayed;
 mod desk;

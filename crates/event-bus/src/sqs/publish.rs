@@ -285,7 +285,7 @@ pub(super) async fn send(
     verdicts
 }
 
-fn row_of(group: &str) -> usize {
+pub(super) fn row_of(group: &str) -> usize {
     let sum = group.bytes().fold(0_usize, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(usize::from(byte))
     });
@@ -310,14 +310,13 @@ async fn send_batch<'a>(
                 Verdict::Failed(Fault::new(ErrorKind::Unavailable, problem)),
             ));
         } else {
-            left.push((*at, *message));
+            // Nobody knows of it yet, for certain.
+            left.push((*at, *message, true));
         }
     }
-    // Whether AWS may have what is left, from an attempt that nobody answered.
-    let mut certain = true;
     let mut pauses = Pauses::default();
     while !left.is_empty() {
-        let messages: Vec<&Outgoing> = left.iter().map(|(_, message)| *message).collect();
+        let messages: Vec<&Outgoing> = left.iter().map(|(_, message, _)| *message).collect();
         let answer = match target {
             Target::Topic(topic) => match &topology.sns {
                 Some(sns) => call::publish(sns, topic, &messages, deadline).await,
@@ -330,16 +329,18 @@ async fn send_batch<'a>(
         let again_at = Instant::now() + pauses.next();
         let overtaken = overtaken(&messages, &results);
         let mut again = Vec::new();
-        for (((at, message), result), overtaken) in left.into_iter().zip(results).zip(overtaken) {
+        for ((left, result), overtaken) in left.into_iter().zip(results).zip(overtaken) {
+            let (at, message, certain) = left;
             let Err(fault) = result else {
                 verdicts.push((at, Verdict::Accepted));
                 continue;
             };
-            certain &= fault.certain;
+            // AWS may have it from this attempt or from one before it.
+            let certain = certain && fault.certain;
             // Sent again behind what was behind it, it would be accepted out of its order: its publisher is told instead.
             let in_order = !overtaken && !broken.contains(message.group.as_str());
             if fault.is_retryable() && again_at < deadline && in_order {
-                again.push((at, message));
+                again.push((at, message, certain));
                 continue;
             }
             broken.insert(message.group.as_str());

@@ -81,6 +81,24 @@ impl Management {
         assert!(status < 300, "{status} {body}");
     }
 
+    /// Makes a user who may declare, write to and read only what the pattern matches, in the default vhost.
+    pub(crate) async fn allow(&self, user: &str, password: &str, pattern: &str) {
+        let login = serde_json::json!({ "password": password, "tags": "" });
+        let path = format!("users/{user}");
+        let (status, body) = self.request_with("PUT", &path, &login.to_string()).await;
+        assert!(status < 300, "{status} {body}");
+        let may = serde_json::json!({ "configure": pattern, "write": pattern, "read": pattern });
+        let path = format!("permissions/%2F/{user}");
+        let (status, body) = self.request_with("PUT", &path, &may.to_string()).await;
+        assert!(status < 300, "{status} {body}");
+    }
+
+    /// Deletes a user.
+    pub(crate) async fn forget(&self, user: &str) {
+        let (status, body) = self.request("DELETE", &format!("users/{user}")).await;
+        assert!(status < 300, "{status} {body}");
+    }
+
     /// Closes the connections of this name; gives how many.
     pub(crate) async fn close_connections(&self, name: &str) -> usize {
         let (_, body) = self.request("GET", "connections").await;

@@ -6,6 +6,7 @@ mod clock;
 mod conformance;
 mod file;
 mod full_disk;
+mod group_commit;
 mod hand_over;
 mod later;
 mod letters;
