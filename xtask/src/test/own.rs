@@ -161,8 +161,17 @@ pub(super) fn restart(server: Server, record: &Record, site: &Site) -> Result<Va
     ])
 }
 
+/// Where the listener for TLS is, and who signed its certificate.
+pub(super) fn rabbitmq_secured(_: Server, record: &Record, _: &Site) -> Result<Variables> {
+    let port = record.ports.get("secured");
+    let port = port.context("it has no listener for TLS")?;
+    let authority = services::authority(&record.data);
+    let told = format!("127.0.0.1:{port} {}", authority.display());
+    Ok(vec![("RABBITMQ_SECURED".to_owned(), told)])
+}
+
 /// Where the listeners are that want passwords and tokens, and who signed their certificate.
-pub(super) fn secured(_: Server, record: &Record, _: &Site) -> Result<Variables> {
+pub(super) fn kafka_secured(_: Server, record: &Record, _: &Site) -> Result<Variables> {
     let listener = |role: &str| {
         let port = record.ports.get(role);
         let port = port.with_context(|| format!("it has no listener {role}"))?;

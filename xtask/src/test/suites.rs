@@ -84,8 +84,21 @@ pub(super) const SUITES: &[Suite] = &[
             servers: &[Server::Kafka],
             kafka_nodes: 1,
             is_secured: true,
-            tell: own::secured,
+            tell: own::kafka_secured,
             remark: "PLAIN, SCRAM and OAUTHBEARER over TLS",
+        }),
+    },
+    Suite {
+        name: "rabbitmq-secured",
+        about: "the delivery contract on RabbitMQ over TLS",
+        needs: &[],
+        work: Work::Own(Own {
+            test: "rabbitmq-secured",
+            servers: &[Server::RabbitMq],
+            kafka_nodes: 1,
+            is_secured: true,
+            tell: own::rabbitmq_secured,
+            remark: "the contract held over TLS",
         }),
     },
     Suite {

@@ -73,7 +73,7 @@ impl Recipe for Kafka {
     fn start(&self, bringup: &Bringup<'_>, program: &Program) -> Result<()> {
         let java = maven::java().context("java is not on PATH")?;
         let secured = if bringup.is_secured() {
-            Some(Secured::prepare(bringup, &java)?)
+            Some(Secured::prepare(bringup)?)
         } else {
             None
         };

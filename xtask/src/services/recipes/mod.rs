@@ -1,5 +1,6 @@
 //! How each server is found, started and verified: one file per server.
 
+mod certificate;
 mod kafka;
 mod kafka_secured;
 mod postgresql;
@@ -19,7 +20,7 @@ use super::source::{Missing, Program};
 use super::state::Urls;
 use crate::progress::Task;
 
-pub(crate) use kafka_secured::authority;
+pub(crate) use certificate::authority;
 
 /// What is particular to one server.
 pub(crate) trait Recipe: Sync {

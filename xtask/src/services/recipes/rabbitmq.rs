@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::certificate::Certificate;
 use super::{Recipe, port, url};
 use crate::progress::Task;
 use crate::services::bringup::Bringup;
@@ -74,10 +75,12 @@ impl Recipe for RabbitMq {
         let directory = bringup.directory();
         let home = directory.join("home");
         fs::create_dir_all(&home)?;
-        fs::write(
-            directory.join("rabbitmq.conf"),
-            configuration(bringup.ports()),
-        )?;
+        let mut text = configuration(bringup.ports());
+        if bringup.is_secured() {
+            let certificate = Certificate::make(bringup)?;
+            text.push_str(&secured(bringup.further_port("secured")?, &certificate));
+        }
+        fs::write(directory.join("rabbitmq.conf"), text)?;
         fs::write(
             directory.join("enabled_plugins"),
             "[rabbitmq_consistent_hash_exchange,rabbitmq_management].\n",
@@ -141,6 +144,22 @@ log.file = false
 ",
         client = port(ports, "client"),
         management = port(ports, "management"),
+    )
+}
+
+/// A listener for TLS, beside the others.
+fn secured(port: u16, certificate: &Certificate) -> String {
+    let Certificate { authority, key, .. } = certificate;
+    format!(
+        "listeners.ssl.default = 127.0.0.1:{port}
+ssl_options.cacertfile = {authority}
+ssl_options.certfile = {authority}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+",
+        authority = authority.display(),
+        key = key.display(),
     )
 }
 
