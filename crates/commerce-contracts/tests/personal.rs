@@ -233,8 +233,8 @@ fn each_kind_of_map_is_followed_by_itself() {
                 people: BTreeMap<$key, Person>,
             }
             Happened::contract().schema_on_write()["$defs"]["Person"]["properties"]["street"]
-                                        ["x-personal"]
-                                        .clone()
+                                                ["x-personal"]
+                                                .clone()
         }};
     }
     assert_eq!(marked!("people.keyed.text", String), Value::Bool(true));

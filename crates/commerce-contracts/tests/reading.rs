@@ -165,30 +165,31 @@ fn what_the_type_refuses_is_told_with_its_place() {
     assert!(!error.contains("18446744073709551615"), "{error}");
 }
 
+/// A rename in Rust is none in the contract.
+mod renamed {
+    use super::{Deserialize, Event, JsonSchema, Serialize};
+    #[derive(Debug, PartialEq, Event, Serialize, Deserialize, JsonSchema)]
+    #[event(
+        name = "tests.key.renamed",
+        version = 1,
+        topic = "tests",
+        key = "in_rust.id"
+    )]
+    pub(super) struct Renamed {
+        #[serde(rename = "orderId")]
+        pub(super) in_rust: SeenThrough,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema, super::AvroSchema)]
+    #[serde(transparent)]
+    pub(super) struct SeenThrough {
+        pub(super) id: String,
+    }
+}
+
 #[test]
 fn the_key_is_named_as_it_travels() {
     let placed = read(&data()).unwrap();
     assert_eq!(placed.key(), "A-1");
     assert_eq!(OrderPlaced::contract().key(), "order.orderId");
-    // A rename in Rust is none in the contract.
-    mod renamed {
-        use super::{Deserialize, Event, JsonSchema, Serialize};
-        #[derive(Debug, PartialEq, Event, Serialize, Deserialize, JsonSchema)]
-        #[event(
-            name = "tests.key.renamed",
-            version = 1,
-            topic = "tests",
-            key = "in_rust.id"
-        )]
-        pub(super) struct Renamed {
-            #[serde(rename = "orderId")]
-            pub(super) in_rust: SeenThrough,
-        }
-        #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema, super::AvroSchema)]
-        #[serde(transparent)]
-        pub(super) struct SeenThrough {
-            pub(super) id: String,
-        }
-    }
     assert_eq!(renamed::Renamed::contract().key(), "orderId");
 }

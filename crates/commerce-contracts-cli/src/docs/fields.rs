@@ -265,9 +265,9 @@ impl<'a> AvroWalk<'a> {
         }
         match schema {
             Value::Array(branches) => {
-                branches
-                    .iter()
-                    .for_each(|branch| self.learn(branch, depth + 1));
+                for branch in branches {
+                    self.learn(branch, depth + 1);
+                }
             }
             Value::Object(members) => {
                 if let Some(name) = schema["name"].as_str() {

@@ -115,7 +115,6 @@ fn a_type_is_seen_through_where_serde_does_so_and_only_there() {
     /// Its name has the word, and its attributes have not.
     #[derive(Serialize, Deserialize, AvroSchema)]
     #[serde(rename = "transparent_pane")]
-    #[expect(dead_code, reason = "only its schema matters")]
     struct Pane {
         width: i32,
     }
@@ -130,7 +129,6 @@ fn a_type_is_seen_through_where_serde_does_so_and_only_there() {
     #[serde(transparent)]
     struct Counted(u64);
     #[derive(Serialize, Deserialize, AvroSchema)]
-    #[expect(dead_code, reason = "only its schema matters")]
     struct Counts {
         #[serde(default = "seven")]
         count: Counted,

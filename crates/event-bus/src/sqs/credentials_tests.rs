@@ -8,6 +8,7 @@ use serde_json::json;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::Sqs;
+use crate::clock::Clock;
 use crate::error::ErrorKind;
 
 /// Tells a child where its parent plays SQS.
@@ -59,7 +60,7 @@ fn url(place: &str) -> String {
 #[tokio::test]
 async fn the_environment_is_asked_for_credentials() {
     if let Ok(place) = env::var(PLACE) {
-        Sqs::connect(&url(&place)).await.unwrap();
+        Sqs::connect(&url(&place), Clock::new()).await.unwrap();
         return;
     }
     let server = played().await;
@@ -86,7 +87,7 @@ async fn the_environment_is_asked_for_credentials() {
 #[tokio::test]
 async fn without_credentials_it_says_where_they_come_from() {
     if let Ok(place) = env::var(PLACE) {
-        let error = Sqs::connect(&url(&place)).await.unwrap_err();
+        let error = Sqs::connect(&url(&place), Clock::new()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         assert!(!error.is_retryable(), "{error}");
         let told = error.to_string();
