@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Allows what only a person can know (`orders.order.placed.v1:PERSONAL_MARK_LOST`): also SCHEMA_REMOVED and EARLIER_STATE_LOST.
     #[arg(long, value_name = "CONTRACT:RULE")]
     allow: Vec<Allowance>,
-    /// Writes what a version was in the baseline into v<N>.earlier beside it, so that later changes are compared with it too. Schemas that
+    /// Writes what a version was in the baseline into `v<N>.earlier` beside it, so that later changes are compared with it too. Schemas that
     /// the gate of commerce-contracts records need it not.
     #[arg(long)]
     record: bool,

@@ -232,9 +232,8 @@ fn each_kind_of_map_is_followed_by_itself() {
                 id: u64,
                 people: BTreeMap<$key, Person>,
             }
-            Happened::contract().schema_on_write()["$defs"]["Person"]["properties"]["street"]
-                                                ["x-personal"]
-                                                .clone()
+            let schema = Happened::contract().schema_on_write();
+            schema["$defs"]["Person"]["properties"]["street"]["x-personal"].clone()
         }};
     }
     assert_eq!(marked!("people.keyed.text", String), Value::Bool(true));

@@ -112,7 +112,7 @@ fn the_attributes_of_serde_are_followed() {
 
 #[test]
 fn a_type_is_seen_through_where_serde_does_so_and_only_there() {
-    /// Its name has the word, and its attributes have not.
+    // Its name has the word, and its attributes have not.
     #[derive(Serialize, Deserialize, AvroSchema)]
     #[serde(rename = "transparent_pane")]
     struct Pane {
