@@ -87,15 +87,23 @@ fn avro_schemas_that_are_none_are_refused_with_their_place() {
     let cases = [
         (json!(3), ""),
         (json!("text"), ""),
-        (json!([]), ""),
         (json!(["int", "int"]), "/1"),
         (json!(["int", ["long"]]), "/1"),
         (json!({"type": "array"}), ""),
-        (json!({"type": "fixed", "name": "F"}), ""),
-        (json!({"type": "record", "name": "1", "fields": []}), ""),
-        (json!({"type": "record", "name": "int", "fields": []}), ""),
+        (json!({"type": "fixed", "name": "F"}), "/size"),
+        (
+            json!({"type": "record", "name": "1", "fields": []}),
+            "/name",
+        ),
+        (
+            json!({"type": "record", "name": "int", "fields": []}),
+            "/name",
+        ),
         (record(json!({"name": "a"})), "/fields/0"),
-        (record(json!({"name": "a-b", "type": "int"})), "/fields/0"),
+        (
+            record(json!({"name": "a-b", "type": "int"})),
+            "/fields/0/name",
+        ),
         (
             record(json!({"name": "a", "type": "Later"})),
             "/fields/0/type",
@@ -106,7 +114,7 @@ fn avro_schemas_that_are_none_are_refused_with_their_place() {
         ),
         (
             record(json!({"name": "a", "type": {"type": "fixed", "name": "R", "size": 1}})),
-            "/fields/0/type",
+            "/fields/0/type/name",
         ),
         (
             json!({"type": "enum", "name": "E", "symbols": ["A", "A"]}),
@@ -128,4 +136,11 @@ fn avro_schemas_that_are_none_are_refused_with_their_place() {
     }
     let report = avro::check("null", "{", Mode::Full);
     assert_eq!(report.findings()[0].rule, Rule::InvalidSchema);
+    // A union of nothing is a schema, of which there is no data.
+    let report = avro::check("null", "[]", Mode::Backward);
+    let finding = &report.findings()[0];
+    assert_eq!(
+        (finding.rule, finding.verdict),
+        (Rule::MissingUnionBranch, Verdict::Incompatible)
+    );
 }
