@@ -150,7 +150,11 @@ impl Backend for QueueBackend {
     async fn backlog(&self, topic: &TopicName, name: &SubscriptionName) -> Result<Backlog, Error> {
         let state = self.shared.state();
         let place = (topic.clone(), name.clone());
-        let waiting = state.queues.get(&place).map_or(0, VecDeque::len) as u64;
+        let Some(queue) = state.queues.get(&place) else {
+            let unknown = format!("topic {topic} has no subscription {name}");
+            return Err(Error::new(ErrorKind::Config, "backlog", unknown));
+        };
+        let waiting = queue.len() as u64;
         let held = state.held.values().filter(|(of, _)| *of == place).count() as u64;
         Ok(Backlog::new(waiting, held, 0))
     }
