@@ -58,6 +58,32 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 /// default symbol), `transparent`, `from`, `try_from` and `into`; what no schema can follow is refused, with the remedy.
 /// `#[avro(namespace = "…")]` puts a type into a namespace, and `#[avro(alias = "…")]` keeps the name that it had.
 /// `#[event(personal)]` on a field marks it in the schema.
+///
+/// # Logical types
+///
+/// A newtype asks for a logical type, whatever the type in it has by itself, which may be one of another crate without an Avro schema:
+///
+/// ```text
+/// #[derive(AvroSchema, Serialize, Deserialize, JsonSchema)]
+/// #[avro(decimal(precision = 12, scale = 2))]
+/// struct Price(String);
+/// ```
+///
+/// | attribute | Avro | of |
+/// |---|---|---|
+/// | `decimal(precision = 12, scale = 2)` | `bytes`, `decimal`: 1 to 38 digits, some of them after the point (none unless said) | what serde writes as text; without a scale also whole numbers |
+/// | `date` | `int`, `date` | `NaiveDate` |
+/// | `time_millis` | `int`, `time-millis` | `NaiveTime` |
+/// | `time_micros` | `long`, `time-micros` | `NaiveTime` |
+/// | `timestamp_millis`, `timestamp_micros`, `timestamp_nanos` | `long`, `timestamp-…` | `DateTime` |
+/// | `local_timestamp_millis`, `local_timestamp_micros`, `local_timestamp_nanos` | `long`, `local-timestamp-…` | `NaiveDateTime` |
+///
+/// A time may also be the number that Avro has, where serde writes an integer that fits. Finer digits than the unit has are cut off, and
+/// `timestamp_nanos` reaches from 1677 to 2262.
+///
+/// In the contract of an event, JSON takes exactly the decimals that Avro takes: where the decimal stands, both JSON Schemas get a pattern
+/// for its text (bounds for a whole number, and no floating point numbers), beside the rules that the type has by itself. The schema of the
+/// type alone, outside of a contract, does not have them. A decimal read from Avro has all digits of its scale: `12.5` comes back as `12.50`.
 #[proc_macro_derive(AvroSchema, attributes(avro, event, serde))]
 pub fn derive_avro_schema(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

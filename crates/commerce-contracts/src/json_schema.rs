@@ -1,13 +1,17 @@
 //! What a type reads and promises beyond what schemars writes down of it.
 //!
 //! schemars passes over `#[serde(alias)]` and `#[serde(other)]`, and leaves whole numbers of 32 bits without bounds. The Avro schema of the
-//! same type knows names, aliases and the symbol that stands for unknown ones, so the two are walked side by side.
+//! same type knows names, aliases, the symbol that stands for unknown ones and the digits of decimals, so the two are walked side by side.
+
+mod decimal;
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::avro::logical::Logical;
 use crate::avro::{Kind, NodeId, Schema};
+use decimal::Decimal;
 
 /// Says the bounds of whole numbers whose type in Rust has 32 bits; schemars says those of 8 and 16.
 pub(crate) fn bound_integers(schema: &mut Value) {
@@ -45,9 +49,21 @@ pub(crate) fn bound_integers(schema: &mut Value) {
     }
 }
 
+/// Says the digits that a decimal has, in the schema of what is written.
+pub(crate) fn limit_decimals(schema: &mut Value, avro: &Schema) {
+    let mut edits = edits(schema, avro);
+    edits.retain(|(_, edit)| matches!(edit, Edit::Decimal(_)));
+    apply(schema, edits);
+}
+
 /// Lets the schema of what is read take what serde takes: a field under its aliases, an enum's older symbols, and any symbol where one
-/// stands for those that are unknown.
+/// stands for those that are unknown. Decimals have their digits there too.
 pub(crate) fn widen(schema: &mut Value, avro: &Schema) {
+    let edits = edits(schema, avro);
+    apply(schema, edits);
+}
+
+fn edits(schema: &Value, avro: &Schema) -> Vec<(String, Edit)> {
     let mut walk = Walk {
         root: schema,
         avro,
@@ -55,7 +71,11 @@ pub(crate) fn widen(schema: &mut Value, avro: &Schema) {
         edits: Vec::new(),
     };
     walk.node(avro.root(), String::new());
-    for (place, edit) in walk.edits {
+    walk.edits
+}
+
+fn apply(schema: &mut Value, edits: Vec<(String, Edit)>) {
+    for (place, edit) in edits {
         if let Some(Value::Object(rules)) = schema.pointer_mut(&place) {
             edit.apply(rules);
         }
@@ -63,6 +83,8 @@ pub(crate) fn widen(schema: &mut Value, avro: &Schema) {
 }
 
 enum Edit {
+    /// It is a decimal.
+    Decimal(Decimal),
     /// Any text is read; these are known.
     Open(Vec<String>),
     /// These are read too.
@@ -88,11 +110,15 @@ impl Walk<'_> {
         let Some(Value::Object(rules)) = self.root.pointer(&at) else {
             return;
         };
+        let avro = self.avro;
+        if let Some(Logical::Decimal { precision, scale }) = avro.nodes()[node].logical {
+            self.decimal(node, at, Decimal::new(precision, scale));
+            return;
+        }
         let target = rules.get("$ref").and_then(Value::as_str);
         if let Some(target) = target.and_then(|target| target.strip_prefix('#')) {
             self.node(node, target.to_owned());
         }
-        let avro = self.avro;
         let kind = &avro.nodes()[node].kind;
         if let Kind::Union(branches) = kind {
             for branch in branches {
@@ -151,6 +177,24 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    /// A decimal is limited where it stands and not where a reference leads: others may refer to the same text with other digits.
+    fn decimal(&mut self, node: NodeId, at: String, decimal: Decimal) {
+        for choice in ["anyOf", "oneOf"] {
+            let branches = self.root.pointer(&format!("{at}/{choice}"));
+            if let Some(branches) = branches.and_then(Value::as_array) {
+                for index in 0..branches.len() {
+                    self.node(node, format!("{at}/{choice}/{index}"));
+                }
+                return;
+            }
+        }
+        let types = decimal::types(self.root, &at);
+        self.edits
+            .push((at, Edit::Decimal(decimal.of_types(types))));
+    }
+}
+
 /// Where a schema describes the values of a map: keys that are numbers or have a pattern are described by patterns, and those of an
 /// enum each by itself.
 pub(crate) fn values(root: &Value, at: &str) -> Vec<String> {
@@ -194,6 +238,7 @@ fn choices(rules: &Map<String, Value>) -> Option<Vec<String>> {
 impl Edit {
     fn apply(self, rules: &mut Map<String, Value>) {
         match self {
+            Self::Decimal(decimal) => decimal.limit(rules),
             Self::Open(known) => {
                 let nullable = rules.remove("enum").is_some_and(|list| {
                     list.as_array()

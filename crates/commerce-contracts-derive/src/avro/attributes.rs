@@ -5,6 +5,7 @@ use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Token, Type};
 
 use super::case::Case;
+use super::logical::Logical;
 use crate::mistakes::Mistakes;
 
 /// What is said about a type.
@@ -16,6 +17,8 @@ pub(crate) struct Container {
     pub(crate) as_type: Option<Type>,
     /// It is written as its one field is.
     pub(crate) transparent: bool,
+    /// The logical type that a newtype asks for.
+    pub(crate) logical: Option<Logical>,
     pub(crate) namespace: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) doc: String,
@@ -72,14 +75,28 @@ pub(crate) fn container(attributes: &[Attribute], mistakes: &mut Mistakes) -> Co
         match name(&meta).as_str() {
             "namespace" => found.namespace = Some(text(&meta)?),
             "alias" => found.aliases.push(text(&meta)?),
-            _ => {
-                return Err(meta.error(
-                    "a type takes `#[avro(namespace = \"…\")]` and `#[avro(alias = \"…\")]`",
-                ));
-            }
+            other => match Logical::read(other, &meta)? {
+                Some(_) if found.logical.is_some() => {
+                    return Err(meta.error("a type has one logical type: leave the others out"));
+                }
+                Some(logical) => found.logical = Some(logical),
+                None => {
+                    return Err(meta.error(
+                        "a type takes `#[avro(namespace = \"…\")]` and `#[avro(alias = \"…\")]`; a newtype takes a logical type, such as \
+                         `#[avro(decimal(precision = 12, scale = 2))]` or `#[avro(timestamp_millis)]`",
+                    ));
+                }
+            },
         }
         Ok(())
     });
+    let named = found.namespace.iter().chain(&found.aliases).next();
+    if let (Some(named), Some(_)) = (named, &found.logical) {
+        mistakes.on(
+            named,
+            "a logical type stands on a type without a name: leave the namespace and the aliases out",
+        );
+    }
     match (&written, &read) {
         (Some(written), Some(read)) if text_of(written) != text_of(read) => mistakes.on(
             read,

@@ -6,6 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::{Data, DataEnum, DeriveInput, Field, Fields, Ident, LitStr, Type};
 
 use super::attributes::{self, Container, Member, Missing};
+use super::logical::Logical;
 use crate::mistakes::Mistakes;
 use crate::personal;
 
@@ -89,9 +90,50 @@ impl Written {
             },
         }
     }
+
+    /// A type that is written as a logical one. What is in it needs no schema of its own; where it has one, that tells whether it is
+    /// personal.
+    fn as_logical(
+        ident: &Ident,
+        ty: &Type,
+        logical: &Logical,
+        marked: bool,
+        field: Option<&Ident>,
+    ) -> Self {
+        let schema = logical.schema();
+        let fields = field.map(|field| {
+            let rust = unraw(field);
+            quote! {
+                const FIELDS: &'static [::commerce_contracts::avro::KeyField] =
+                    &[::commerce_contracts::avro::KeyField::of_logical(#rust, Self::PERSONAL)];
+            }
+        });
+        Self {
+            facts: quote! {
+                const PERSONAL: ::core::primitive::bool = {
+                    use ::commerce_contracts::avro::ShowsAll as _;
+                    #marked
+                        || <::commerce_contracts::avro::Hides<#ident>>::PERSONAL
+                        || <::commerce_contracts::avro::Holds<#ty>>::PERSONAL
+                };
+                #fields
+            },
+            default: quote! {
+                fn avro_default(
+                    json: ::commerce_contracts::avro::Json,
+                ) -> ::commerce_contracts::avro::Json {
+                    #schema.default_of(json)
+                }
+            },
+            schema,
+        }
+    }
 }
 
 fn written(input: &DeriveInput, container: &Container, mistakes: &mut Mistakes) -> Written {
+    if let Some(logical) = &container.logical {
+        return logical_newtype(input, container, logical, mistakes);
+    }
     if let Some(other) = &container.as_type {
         return Written::as_inner(&input.ident, other, false, None);
     }
@@ -145,8 +187,17 @@ fn written(input: &DeriveInput, container: &Container, mistakes: &mut Mistakes) 
     }
 }
 
-/// The struct is as its one field: the one that serde neither skips nor makes up.
+/// The struct is as its one field.
 fn seen_through(input: &DeriveInput, fields: &Fields, mistakes: &mut Mistakes) -> Written {
+    // Where there is none, serde says so.
+    one_field(fields, mistakes).map_or_else(Written::default, |field| {
+        let marked = personal::mark(field, mistakes).is_some();
+        Written::as_inner(&input.ident, &field.ty, marked, field.ident.as_ref())
+    })
+}
+
+/// The one that serde neither skips nor makes up.
+fn one_field<'a>(fields: &'a Fields, mistakes: &mut Mistakes) -> Option<&'a Field> {
     let mut seen = None;
     for field in fields {
         let member = attributes::member(&field.attrs, mistakes);
@@ -155,11 +206,39 @@ fn seen_through(input: &DeriveInput, fields: &Fields, mistakes: &mut Mistakes) -
             seen.get_or_insert(field);
         }
     }
-    // Where there is none, serde says so.
-    seen.map_or_else(Written::default, |field| {
-        let marked = personal::mark(field, mistakes).is_some();
-        Written::as_inner(&input.ident, &field.ty, marked, field.ident.as_ref())
-    })
+    seen
+}
+
+/// A newtype that asks for a logical type has that one, whatever the type in it has by itself.
+fn logical_newtype(
+    input: &DeriveInput,
+    container: &Container,
+    logical: &Logical,
+    mistakes: &mut Mistakes,
+) -> Written {
+    let field = match &input.data {
+        _ if container.as_type.is_some() => None,
+        Data::Struct(data)
+            if container.transparent
+                || (matches!(data.fields, Fields::Unnamed(_)) && data.fields.len() == 1) =>
+        {
+            one_field(&data.fields, mistakes)
+        }
+        _ => None,
+    };
+    let Some(ty) = container.as_type.as_ref().or(field.map(|field| &field.ty)) else {
+        logical.refuse_shape(mistakes);
+        return Written::default();
+    };
+    logical.refuse(ty, mistakes);
+    let marked = field.is_some_and(|field| personal::mark(field, mistakes).is_some());
+    Written::as_logical(
+        &input.ident,
+        ty,
+        logical,
+        marked,
+        field.and_then(|field| field.ident.as_ref()),
+    )
 }
 
 fn naming(ident: &Ident, container: &Container, mistakes: &mut Mistakes) -> TokenStream {

@@ -3,5 +3,6 @@
 mod attributes;
 mod case;
 mod expand;
+mod logical;
 
 pub(crate) use expand::expand;

@@ -34,6 +34,7 @@ use crate::personal::MARK;
 /// | `Option<T>` | `["null", T]`, default `null` | |
 /// | struct with named fields | `record` | |
 /// | newtype, `Box` and its like | as what is in it | |
+/// | newtype with `#[avro(decimal(precision = 12, scale = 2))]`, `#[avro(timestamp_millis)]`, … | that logical type | see the derive |
 /// | enum of unit variants | `enum` | `#[serde(other)]` marks the default symbol; an `alias` is one more symbol, that is only read |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no Avro schema",
@@ -75,7 +76,7 @@ pub trait AvroSchema {
 
 /// The schema of a type, whole or as a reference.
 #[derive(Debug)]
-pub struct TypeSchema(Value);
+pub struct TypeSchema(pub(super) Value);
 
 impl TypeSchema {
     /// Of the JSON that a schema has at this place, for implementations by hand: `"string"`.

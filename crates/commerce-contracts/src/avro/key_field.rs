@@ -55,6 +55,17 @@ impl KeyField {
         }
     }
 
+    /// Of a newtype that is written as a logical type, whatever is in it.
+    pub const fn of_logical(rust: &'static str, personal: bool) -> Self {
+        Self {
+            rust,
+            wire: None,
+            personal,
+            unfit: None,
+            fields: &[],
+        }
+    }
+
     pub const fn left_out(rust: &'static str) -> Self {
         Self {
             rust,
@@ -153,3 +164,14 @@ pub trait ShowsAll {
 }
 
 impl<T: ?Sized> ShowsAll for Hides<T> {}
+
+/// Whether what is in a newtype is personal, told in the same way: what has no schema does not tell.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Holds<T: ?Sized>(PhantomData<T>);
+
+impl<T: AvroSchema + ?Sized> Holds<T> {
+    pub const PERSONAL: bool = T::PERSONAL;
+}
+
+impl<T: ?Sized> ShowsAll for Holds<T> {}

@@ -27,6 +27,37 @@
 //! # }
 //! ```
 //!
+//! # Decimals and times
+//! A newtype asks for a logical type, and the contract's JSON Schemas say the same of its text: what has more digits is neither produced nor
+//! read, in either form. The derive of `AvroSchema` lists the attributes.
+//!
+//! ```
+//! # #[cfg(all(feature = "derive", feature = "validation"))] {
+//! use commerce_contracts::Event;
+//! use commerce_contracts::avro::AvroSchema;
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(AvroSchema, Serialize, Deserialize, JsonSchema)]
+//! #[avro(decimal(precision = 12, scale = 2))]
+//! struct Price(String);
+//!
+//! #[derive(AvroSchema, Serialize, Deserialize, JsonSchema)]
+//! #[avro(timestamp_millis)]
+//! struct Moment(chrono::DateTime<chrono::Utc>);
+//!
+//! #[derive(Event, Serialize, Deserialize, JsonSchema)]
+//! #[event(name = "shop.offer.made", version = 1, topic = "offers", key = "id")]
+//! struct OfferMade { id: u32, price: Price, at: Moment }
+//!
+//! let at = || Moment(chrono::DateTime::UNIX_EPOCH);
+//! let offer = OfferMade { id: 1, price: Price("12.50".to_owned()), at: at() };
+//! assert!(offer.event().is_ok() && offer.event_avro().is_ok());
+//! let offer = OfferMade { id: 1, price: Price("12.505".to_owned()), at: at() };
+//! assert!(offer.event().is_err() && offer.event_avro().is_err());
+//! # }
+//! ```
+//!
 //! # Which schema wrote it
 //! Avro data says nothing about itself, so something beside it names the schema that wrote it.
 //!
@@ -84,6 +115,7 @@ mod framing;
 mod key_field;
 pub(crate) mod logical;
 mod name;
+mod newtype;
 pub(crate) mod parse;
 mod print;
 mod resolve;
@@ -105,7 +137,7 @@ pub use framing::{
 };
 pub(crate) use key_field::wire_path;
 #[doc(hidden)]
-pub use key_field::{Hides, KeyField, ShowsAll, Unfit, unfit_key, unfit_newtype};
+pub use key_field::{Hides, Holds, KeyField, ShowsAll, Unfit, unfit_key, unfit_newtype};
 pub use name::Name;
 pub use parse::SchemaError;
 pub use resolve::ResolveError;

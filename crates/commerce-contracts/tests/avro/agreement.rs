@@ -5,9 +5,7 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use commerce_contracts::Event;
-use commerce_contracts::avro::{
-    AvroSchema, Decoder, Definitions, Schema, TypeSchema, WriterSchemas,
-};
+use commerce_contracts::avro::{AvroSchema, Decoder, Schema, WriterSchemas};
 use commerce_contracts::commerce::{Customer, Money, OrderCreated, OrderItem, Quantity};
 use proptest::prelude::*;
 use schemars::JsonSchema;
@@ -84,45 +82,36 @@ struct Times {
     time: NaiveTime,
     local: NaiveDateTime,
     instant: DateTime<Utc>,
-    time_millis: Of<0, NaiveTime>,
-    instant_millis: Of<1, DateTime<Utc>>,
-    instant_nanos: Of<2, DateTime<Utc>>,
-    local_millis: Of<3, NaiveDateTime>,
-    local_nanos: Of<4, NaiveDateTime>,
+    time_millis: TimeMillis,
+    instant_millis: InstantMillis,
+    instant_nanos: InstantNanos,
+    local_millis: LocalMillis,
+    local_nanos: LocalNanos,
 }
 
-const OTHER_UNITS: [(&str, &str); 5] = [
-    ("int", "time-millis"),
-    ("long", "timestamp-millis"),
-    ("long", "timestamp-nanos"),
-    ("long", "local-timestamp-millis"),
-    ("long", "local-timestamp-nanos"),
-];
+/// Times in other units than their types have by themselves.
+macro_rules! in_units {
+    ($($name:ident($of:ty) $unit:ident;)+) => {$(
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
+        #[serde(transparent)]
+        #[avro($unit)]
+        struct $name($of);
+    )+};
+}
 
-/// A time in another unit than its type has by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct Of<const UNIT: usize, T>(T);
-
-impl<const UNIT: usize, T> AvroSchema for Of<UNIT, T> {
-    fn avro_schema(_: &mut Definitions) -> TypeSchema {
-        let (on, logical) = OTHER_UNITS[UNIT];
-        TypeSchema::new(json!({"type": on, "logicalType": logical}))
-    }
+in_units! {
+    TimeMillis(NaiveTime) time_millis;
+    InstantMillis(DateTime<Utc>) timestamp_millis;
+    InstantNanos(DateTime<Utc>) timestamp_nanos;
+    LocalMillis(NaiveDateTime) local_timestamp_millis;
+    LocalNanos(NaiveDateTime) local_timestamp_nanos;
 }
 
 /// A decimal number as text, exact in JSON as it is in Avro.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 #[serde(transparent)]
-struct Price(#[schemars(regex(pattern = r"^-?[0-9]{1,10}\.[0-9]{2}$"))] String);
-
-impl AvroSchema for Price {
-    fn avro_schema(_: &mut Definitions) -> TypeSchema {
-        TypeSchema::new(
-            json!({"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}),
-        )
-    }
-}
+#[avro(decimal(precision = 12, scale = 2))]
+struct Price(String);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, AvroSchema)]
 struct Optional {
@@ -226,11 +215,11 @@ prop_compose! {
             time,
             local: local.naive_utc(),
             instant,
-            time_millis: Of(time_millis),
-            instant_millis: Of(instant_millis),
-            instant_nanos: Of(instant_nanos),
-            local_millis: Of(local_millis.naive_utc()),
-            local_nanos: Of(local_nanos.naive_utc()),
+            time_millis: TimeMillis(time_millis),
+            instant_millis: InstantMillis(instant_millis),
+            instant_nanos: InstantNanos(instant_nanos),
+            local_millis: LocalMillis(local_millis.naive_utc()),
+            local_nanos: LocalNanos(local_nanos.naive_utc()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod derived;
 mod encoding;
 mod evolution;
 mod framing;
+mod logical;
 mod peer;
 mod schema;
 mod types;
