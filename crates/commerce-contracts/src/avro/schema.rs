@@ -33,10 +33,6 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
     pub(crate) logical: Option<Logical>,
     /// The name of a logical type that is not read here.
-    #[cfg_attr(
-        not(feature = "compatibility"),
-        expect(dead_code, reason = "only the checker asks what else it may mean")
-    )]
     pub(crate) foreign: Option<String>,
     /// A value of it takes no bytes, so that no input bounds how many of them there are.
     pub(crate) empty: bool,
