@@ -58,6 +58,15 @@ impl fmt::Debug for Connector {
 }
 
 /// The URL itself never appears in an error: it may hold a password.
+#[cfg_attr(
+    not(any(
+        feature = "sqlite",
+        feature = "kafka",
+        feature = "rabbitmq",
+        feature = "sqs"
+    )),
+    allow(clippy::unused_async, reason = "memory alone is there at once")
+)]
 pub(crate) async fn connect(
     url: &str,
     tokens: Option<Arc<dyn TokenSource>>,
