@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
-use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -69,8 +68,8 @@ const EARLIER_STATE_LOST: &str = "EARLIER_STATE_LOST";
 /// One of a contract's schemas is recorded, and another is not.
 const SCHEMA_NOT_RECORDED: &str = "SCHEMA_NOT_RECORDED";
 
-/// What a person may know better than any schema tells, and allow: see [`Allowance`].
-const ALLOWABLE: [&str; 4] = [
+/// What a person may know better than any schema tells, and allow: see [`Allowance`](super::Allowance).
+pub(super) const ALLOWABLE: [&str; 4] = [
     SCHEMA_REMOVED,
     SCHEMA_NOT_RECORDED,
     PERSONAL_MARK_LOST,
@@ -112,7 +111,7 @@ pub struct Break {
 }
 
 impl Break {
-    /// Whether a person may allow it, as an [`Allowance`]: it is about what is recorded, and no reader breaks by it.
+    /// Whether a person may allow it, as an [`Allowance`](super::Allowance): it is about what is recorded, and no reader breaks by it.
     pub fn is_allowable(&self) -> bool {
         ALLOWABLE.contains(&self.rule)
     }
@@ -177,67 +176,6 @@ pub fn compare(old: &SchemaSet, new: &SchemaSet, rules: Rules) -> Vec<Change> {
             },
         })
         .collect()
-}
-
-/// What a person vouches for, because no schema can say it: `orders.order.placed.v1:PERSONAL_MARK_LOST`. Only rules about what is recorded
-/// can be allowed, never one by which a reader breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    contract: String,
-    rule: &'static str,
-}
-
-impl FromStr for Allowance {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (contract, rule) = text.split_once(':').ok_or(
-            "an allowance is a contract and a rule: orders.order.placed.v1:PERSONAL_MARK_LOST",
-        )?;
-        let known = ALLOWABLE.into_iter().find(|known| *known == rule);
-        Ok(Self {
-            contract: contract.to_owned(),
-            rule: known.ok_or_else(|| {
-                format!(
-                    "{rule} cannot be allowed, only {}: what breaks readers is a new version",
-                    ALLOWABLE.join(", ")
-                )
-            })?,
-        })
-    }
-}
-
-impl fmt::Display for Allowance {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.contract, self.rule)
-    }
-}
-
-/// Takes what is allowed out of the breaks. Returns the allowances that allowed nothing.
-pub fn allow(changes: &mut [Change], allowances: &[Allowance]) -> Vec<Allowance> {
-    let mut stale = Vec::new();
-    for allowance in allowances {
-        let mut used = false;
-        for change in &mut *changes {
-            if change.contract.to_string() != allowance.contract {
-                continue;
-            }
-            let before = change.breaks.len();
-            change.breaks.retain(|one| one.rule != allowance.rule);
-            used |= change.breaks.len() < before;
-            if change.breaks.is_empty() && change.outcome == Outcome::Incompatible {
-                change.outcome = if change.edits.is_empty() {
-                    Outcome::Unchanged
-                } else {
-                    Outcome::Compatible
-                };
-            }
-        }
-        if !used {
-            stale.push(allowance.clone());
-        }
-    }
-    stale
 }
 
 fn change(id: &ContractId, old: &RecordedContract, new: &RecordedContract, rules: Rules) -> Change {
