@@ -1,5 +1,6 @@
 //! What a topic's and a group's offsets say, and setting a group's.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::config::Config;
 use super::context::Context;
 use super::frontier::Commit;
 use super::record::Record;
-use super::topics::{BETWEEN_QUESTIONS, Topics, blocking};
+use super::topics::{BETWEEN_QUESTIONS, QUESTIONS, Topics, blocking};
 use super::unavailable;
 use crate::error::{Error, ErrorKind};
 use crate::subscription::Start;
@@ -51,7 +52,7 @@ impl Topics {
             (0..partitions)
                 .map(|partition| {
                     // A leader that was just elected does not know it everywhere yet.
-                    patiently(timeout, |left| {
+                    of_leaders(&inspector, &topic, timeout, |left| {
                         inspector.fetch_watermarks(&topic, partition, left)
                     })
                     .map(|watermarks| (partition, watermarks))
@@ -135,7 +136,7 @@ impl Topics {
                     .collect(),
                 First::Since(time) => {
                     let since = |left| offsets_since(&asking, &topic, *time, &watermarks, left);
-                    patiently(timeout, since).map_err(failed)?
+                    of_leaders(&asking, &topic, timeout, since).map_err(failed)?
                 }
                 First::At(positions) => positions.clone(),
             };
@@ -372,7 +373,8 @@ pub(super) fn offsets_of<'a>(
     Ok(offsets)
 }
 
-/// Asks, and asks again while a leader or a coordinator is being found or made; told is how much time is left.
+/// Asks, and asks again while a leader or a coordinator is being found or made; told is how long this question may take, which
+/// is never all of it: who is asked may have died.
 pub(super) fn patiently<T>(
     timeout: Duration,
     ask: impl Fn(Duration) -> Result<T, KafkaError>,
@@ -380,13 +382,30 @@ pub(super) fn patiently<T>(
     let give_up = Instant::now() + timeout;
     loop {
         let left = give_up.saturating_duration_since(Instant::now());
-        match ask(left.max(BETWEEN_QUESTIONS)) {
+        match ask(left.min(timeout / QUESTIONS).max(BETWEEN_QUESTIONS)) {
             Err(error) if is_passing(&error) && Instant::now() < give_up => {
                 std::thread::sleep(BETWEEN_QUESTIONS);
             }
             other => return other,
         }
     }
+}
+
+/// Asks those who lead a topic's partitions. The client believes whom it last heard to lead, and would ask a node that died
+/// until the time is over: before the next question it looks again.
+fn of_leaders<T>(
+    asking: &BaseConsumer<Context>,
+    topic: &str,
+    timeout: Duration,
+    ask: impl Fn(Duration) -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let again = Cell::new(false);
+    patiently(timeout, |share| {
+        if again.replace(true) {
+            asking.fetch_metadata(Some(topic), share)?;
+        }
+        ask(share)
+    })
 }
 
 /// The code of an error, if it has one.

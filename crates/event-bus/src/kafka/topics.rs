@@ -27,6 +27,9 @@ const LONGEST: usize = 249;
 /// What was just made or moved is not known everywhere at once.
 pub(super) const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
+/// At least so many fit into the time that a request may take: the first may have gone to a node that died.
+pub(super) const QUESTIONS: u32 = 4;
+
 /// The most processes that work off one length of wait.
 const DELAYED_PARTITIONS: i32 = 4;
 
@@ -49,7 +52,7 @@ pub(super) fn dead_letter_topic(
 /// Makes topics and asks about them.
 pub(super) struct Topics {
     pub(super) config: Config,
-    admin: AdminClient<DefaultClientContext>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
     /// Never a member of a group; blocks, so it is used on threads that may.
     pub(super) inspector: Arc<BaseConsumer<Context>>,
     known: Mutex<HashSet<String>>,
@@ -60,7 +63,7 @@ impl Topics {
         let create = |error| failed("connect", "a Kafka client could not be made", error);
         Ok(Self {
             config: config.clone(),
-            admin: config.admin().create().map_err(create)?,
+            admin: Arc::new(config.admin().create().map_err(create)?),
             inspector: Arc::new(config.consumer(&config.inspector()).map_err(create)?),
             known: Mutex::default(),
         })
@@ -177,10 +180,31 @@ impl Topics {
 
     fn options(&self) -> AdminOptions {
         // A broker that waits for a lost controller answers nothing; another one, asked in time, may.
-        let timeout = Some(self.config.request_timeout / 4);
+        let timeout = Some(self.share());
         AdminOptions::new()
             .request_timeout(timeout)
             .operation_timeout(timeout)
+    }
+
+    /// How long one of several questions may take.
+    fn share(&self) -> Duration {
+        self.config.request_timeout / QUESTIONS
+    }
+
+    /// Lets the administrator hear who leads a topic. By itself it believes whom it heard last, however long that is ago, and
+    /// would ask a node that died.
+    async fn look_for_leaders(&self, topic: &str) -> Result<(), KafkaError> {
+        let (admin, timeout) = (Arc::clone(&self.admin), self.share());
+        let topic = topic.to_owned();
+        let look = move || {
+            admin
+                .inner()
+                .fetch_metadata(Some(&topic), timeout)
+                .map(drop)
+        };
+        tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or(Err(KafkaError::Canceled))
     }
 
     /// How many partitions a topic has, once each has a leader; `None` when it does not exist, or not yet everywhere.
@@ -238,6 +262,7 @@ impl Topics {
         partition: i32,
         offset: i64,
     ) -> Result<(), KafkaError> {
+        self.look_for_leaders(topic).await?;
         let deletion = {
             let mut before = TopicPartitionList::new();
             before.add_partition_offset(topic, partition, Offset::Offset(offset))?;
