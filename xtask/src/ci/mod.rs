@@ -34,6 +34,9 @@ pub(crate) struct Options {
     list: bool,
 }
 
+/// What is built with other flags or for whom we ship nothing, with lock files of its own.
+const OTHER_WORKSPACES: [&str; 2] = ["benchmarks/contracts", "fuzz"];
+
 /// How many lines of a failed command are shown.
 const SHOWN: usize = 60;
 
@@ -62,7 +65,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "lock",
-        about: "Cargo.lock is complete",
+        about: "every Cargo.lock is complete",
         run: lock,
     },
     Step {
@@ -189,7 +192,20 @@ fn format(context: &Context<'_>) -> Result<()> {
 }
 
 fn lock(context: &Context<'_>) -> Result<()> {
-    context.cargo(&["metadata", "--locked", "--format-version", "1"])
+    context.cargo(&["metadata", "--locked", "--format-version", "1"])?;
+    // Workspaces of their own, which nothing else here builds; this fetches none of what they depend on.
+    let root = context.workspace.root();
+    for manifest in OTHER_WORKSPACES.map(|directory| root.join(directory).join("Cargo.toml")) {
+        let manifest = manifest.display().to_string();
+        context.cargo(&[
+            "update",
+            "--workspace",
+            "--locked",
+            "--manifest-path",
+            &manifest,
+        ])?;
+    }
+    Ok(())
 }
 
 fn floors(context: &Context<'_>) -> Result<()> {
