@@ -110,7 +110,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "every feature and pair of features of the published crates",
+        about: "every combination of features of the published crates",
         run: features::check,
     },
 ];
