@@ -13,6 +13,9 @@
 mod departure;
 mod desk;
 #[cfg(test)]
+mod hand_over;
+mod sync;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};

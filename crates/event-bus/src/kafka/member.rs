@@ -186,28 +186,38 @@ impl Member {
         });
     }
 
-    /// These partitions are on their way to another member: nothing more of them is handed out.
-    pub(super) fn leaving(&self, partitions: &BTreeSet<i32>) {
-        self.desk
-            .change(|lanes, _| lanes.leave(|item| partitions.contains(&item.record.partition)));
+    /// These partitions go to another member: what is in flight has `within` to be settled, and what is settled after that is
+    /// refused. Whether all was settled, and what there is to commit: all that was, in the same step.
+    pub(super) fn give_up(
+        &self,
+        partitions: &BTreeSet<i32>,
+        within: Duration,
+    ) -> (bool, Vec<(i32, Commit)>) {
+        self.desk.take_back(
+            within,
+            |item| partitions.contains(&item.record.partition),
+            |assigned| {
+                let commits = assigned.take_commit(Some(partitions));
+                assigned
+                    .assigned
+                    .retain(|partition, _| !partitions.contains(partition));
+                commits
+            },
+        )
     }
 
-    /// These partitions are gone: what is still in a handler's hands can no longer be settled.
-    pub(super) fn revoked(&self, partitions: &BTreeSet<i32>) {
-        self.desk.change(|lanes, assigned| {
-            lanes.revoke(|item| partitions.contains(&item.record.partition));
-            assigned
-                .assigned
-                .retain(|partition, _| !partitions.contains(partition));
-        });
-    }
-
-    /// Every partition is gone.
-    pub(super) fn all_revoked(&self) {
-        self.desk.change(|lanes, assigned| {
-            lanes.revoke(|_| true);
-            assigned.assigned.clear();
-        });
+    /// Every partition goes, and nothing is waited for any more; what there is to commit.
+    pub(super) fn give_up_all(&self) -> Vec<(i32, Commit)> {
+        let (_, commits) = self.desk.take_back(
+            Duration::ZERO,
+            |_| true,
+            |assigned| {
+                let commits = assigned.take_commit(None);
+                assigned.assigned.clear();
+                commits
+            },
+        );
+        commits
     }
 
     /// Takes a record from the partition's stream.
@@ -261,6 +271,11 @@ impl Member {
             }
             Ok(())
         })
+    }
+
+    /// What was settled since it was last asked for.
+    pub(super) fn to_commit(&self) -> Vec<(i32, Commit)> {
+        self.desk.change(|_, assigned| assigned.take_commit(None))
     }
 
     /// A commit did not reach the broker.

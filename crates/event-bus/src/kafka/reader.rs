@@ -22,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::config::Config;
 use super::context::{Link, log};
+use super::frontier::Commit;
 use super::member::Member;
 use super::offsets::{Committed, code_of, committed_by, offsets_of};
 use super::record::Record;
@@ -104,7 +105,8 @@ impl Reader {
         }
         loop {
             let stopped = self.read(&client).await;
-            member.all_revoked();
+            // Of a client that gave up: nothing can be committed through it.
+            drop(member.give_up_all());
             // Blocks until the group is left; this thread may.
             drop(client);
             let Stopped::Fatal(error) = stopped else {
@@ -157,7 +159,7 @@ impl Reader {
                 biased;
                 () = member.departure.asked() => break,
                 _ = commits.tick() => {
-                    commit(client, member, None, CommitMode::Async);
+                    commit(client, member, &member.to_commit(), CommitMode::Async);
                     pause_and_resume(client, member, full);
                 }
                 () = member.desk.intake(), if full => {
@@ -197,12 +199,12 @@ impl Reader {
                 biased;
                 () = member.desk.drained() => break,
                 () = member.departure.time_is_up() => break,
-                _ = commits.tick() => commit(client, member, None, CommitMode::Async),
+                _ = commits.tick() => commit(client, member, &member.to_commit(), CommitMode::Async),
                 // Polled for the group's sake. What still comes was not received: its offset is not committed.
                 received = client.recv() => drop(received),
             }
         }
-        commit(client, member, None, CommitMode::Sync);
+        commit(client, member, &member.give_up_all(), CommitMode::Sync);
     }
 }
 
@@ -241,10 +243,9 @@ fn pause_and_resume<C: rdkafka::consumer::Consumer<Callbacks>>(
 fn commit<C: rdkafka::consumer::Consumer<Callbacks>>(
     client: &C,
     member: &Member,
-    of: Option<&BTreeSet<i32>>,
+    commits: &[(i32, Commit)],
     mode: CommitMode,
 ) {
-    let commits = member.desk.change(|_, assigned| assigned.take_commit(of));
     if commits.is_empty() {
         return;
     }
@@ -298,11 +299,12 @@ impl ConsumerContext for Callbacks {
             }
             Rebalance::Revoke(partitions) => {
                 let partitions = numbers(partitions);
-                // Lost partitions belong to another member by now: there is nothing to wait for.
-                if !client.assignment_lost() {
+                if client.assignment_lost() {
+                    // They belong to another member by now: there is nothing to wait for, and nothing to commit.
+                    drop(self.member.give_up(&partitions, Duration::ZERO));
+                } else {
                     self.release(client, &partitions);
                 }
-                self.member.revoked(&partitions);
             }
             Rebalance::Error(error) => {
                 tracing::warn!(%error, topic = %self.member.topic, "Kafka rebalance");
@@ -362,17 +364,14 @@ impl Callbacks {
     /// Stops the hand-out of partitions, waits for what is in flight, commits. The group waits for this too.
     fn release(&self, client: &BaseConsumer<Self>, partitions: &BTreeSet<i32>) {
         let member = &self.member;
-        member.leaving(partitions);
-        let settled = member.desk.block_until_settled(self.drain, |item| {
-            partitions.contains(&item.record.partition)
-        });
-        if !settled {
+        let (is_settled, commits) = member.give_up(partitions, self.drain);
+        if !is_settled {
             tracing::warn!(
                 topic = %member.topic, subscription = %member.name, within = ?self.drain,
                 "deliveries of revoked partitions are not settled; another member repeats them"
             );
         }
-        commit(client, member, Some(partitions), CommitMode::Sync);
+        commit(client, member, &commits, CommitMode::Sync);
     }
 }
 

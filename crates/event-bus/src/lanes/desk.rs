@@ -1,12 +1,14 @@
 //! Lanes that tasks share: a lock around them, and the waiting.
 
 use std::hash::Hash;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(any(feature = "kafka", test))]
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+#[cfg(any(feature = "kafka", test))]
+use super::sync::wait_while;
+use super::sync::{Condvar, Mutex, MutexGuard, Notify, PoisonError};
 use super::{HandedOut, Lanes};
 use crate::error::Error;
 
@@ -109,18 +111,27 @@ impl<T: Clone, I: Clone + Eq + Hash, X> Desk<T, I, X> {
         self.tell();
     }
 
-    /// Blocks the thread until nothing is out of what `of` selects, or the time has passed. True when nothing is.
-    #[cfg_attr(
-        not(feature = "kafka"),
-        allow(dead_code, reason = "only Kafka's client calls back on a thread")
-    )]
-    pub(crate) fn block_until_settled(&self, within: Duration, of: impl Fn(&T) -> bool) -> bool {
-        let inner = self.lock();
-        let (_inner, outcome) = self
-            .settled
-            .wait_timeout_while(inner, within, |inner| inner.lanes.out_of(&of) > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        !outcome.timed_out()
+    /// Takes back what `of` selects, for another member: nothing more of it is handed out, what is in somebody's hands has
+    /// `within` to be settled, and the rest is revoked. `last` looks at what is beside the lanes in the same step, so what
+    /// is settled is either known to it, or refused. Blocks the thread. True when all that was in hand was settled.
+    // Only Kafka's client calls back on a thread.
+    #[cfg(any(feature = "kafka", test))]
+    pub(crate) fn take_back<R>(
+        &self,
+        within: Duration,
+        of: impl Fn(&T) -> bool,
+        last: impl FnOnce(&mut X) -> R,
+    ) -> (bool, R) {
+        self.change(|lanes, _| lanes.leave(&of));
+        let (mut inner, is_settled) = wait_while(&self.settled, self.lock(), within, |inner| {
+            inner.lanes.out_of(&of) > 0
+        });
+        let Inner { lanes, beside, .. } = &mut *inner;
+        lanes.revoke(&of);
+        let result = last(beside);
+        drop(inner);
+        self.tell();
+        (is_settled, result)
     }
 
     /// Waits until nothing is in flight.
