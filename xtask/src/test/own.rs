@@ -145,6 +145,12 @@ pub(super) fn cluster(server: Server, record: &Record, _: &Site) -> Result<Varia
     ])
 }
 
+/// Where the server is whose clients may have wrong clocks.
+pub(super) fn clock(server: Server, record: &Record, _: &Site) -> Result<Variables> {
+    let url = url(server, record)?;
+    Ok(vec![("KAFKA_CLOCK_URL".to_owned(), url)])
+}
+
 /// Where the server is, and the command that kills it and starts it again.
 pub(super) fn restart(server: Server, record: &Record, site: &Site) -> Result<Variables> {
     let variable = server.recipe().variable();

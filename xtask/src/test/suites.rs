@@ -76,6 +76,19 @@ pub(super) const SUITES: &[Suite] = &[
         }),
     },
     Suite {
+        name: "kafka-clock",
+        about: "the delivery contract on Kafka while clocks are set",
+        needs: &[],
+        work: Work::Own(Own {
+            test: "kafka-clock",
+            servers: &[Server::Kafka],
+            kafka_nodes: 1,
+            is_secured: false,
+            tell: own::clock,
+            remark: "the contract held while clocks were set",
+        }),
+    },
+    Suite {
         name: "kafka-secured",
         about: "Kafka with TLS, passwords and tokens",
         needs: &[],

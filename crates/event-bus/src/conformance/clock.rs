@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, subscribe};
+use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::subscriber::Subscriber;
@@ -16,6 +18,9 @@ use crate::subscriber::Subscriber;
 const LEASE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_millis(1500);
 const JUMP: TimeDelta = TimeDelta::hours(6);
+/// What is settled before the clock is set.
+const SHARED: u64 = 0;
+const BETWEEN_SHARED: Duration = Duration::from_millis(20);
 
 pub(super) async fn a_clock_set_forward_takes_no_work_out_of_hands(
     stage: &Stage<'_>,
@@ -29,8 +34,8 @@ pub(super) async fn a_clock_set_back_takes_no_work_out_of_hands(
     nothing_moves_when_the_clock_is_set(stage, -JUMP).await
 }
 
-/// One delivery is in hand and another is to be tried again: the one stays there, the other comes when so much time has
-/// passed, and what is published from then on comes as ever.
+/// One delivery is in hand and another is to be tried again, in a subscription whose members stay: the one stays there, the
+/// other comes when so much time has passed, and what is published from then on comes as ever.
 async fn nothing_moves_when_the_clock_is_set(
     stage: &Stage<'_>,
     ahead: TimeDelta,
@@ -45,6 +50,7 @@ async fn nothing_moves_when_the_clock_is_set(
         first: &mut first,
         second: &mut second,
     };
+    members.share(&buses[0]).await?;
     buses[0].publish(stage.message(Some("a"), 1)?).await?;
     let held = members.receive().await?;
     buses[0].publish(stage.message(Some("b"), 2)?).await?;
@@ -135,28 +141,63 @@ struct Members<'stage> {
 }
 
 impl Members<'_> {
+    /// Waits until both have had some of the work. Who joins is given a share of it, and what another has in hand of that
+    /// share goes there too if it is not settled in time: so the contract has it, whatever the clock does, and a case
+    /// about the clock begins when that is over. Where one member has it all, nothing is given to who joins.
+    async fn share(&mut self, bus: &EventBus) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.stage.factory.patience();
+        let mut first_had_some = false;
+        let mut second_had_some = false;
+        while !(first_had_some && second_had_some) && Instant::now() < deadline {
+            let key = Uuid::new_v4().to_string();
+            bus.publish(self.stage.message(Some(&key), SHARED)?).await?;
+            let delivery = tokio::select! {
+                delivery = self.stage.receive(self.first) => {
+                    first_had_some = true;
+                    delivery?
+                }
+                delivery = self.stage.receive(self.second) => {
+                    second_had_some = true;
+                    delivery?
+                }
+            };
+            delivery.ack().await?;
+            sleep(BETWEEN_SHARED).await;
+        }
+        Ok(())
+    }
+
     /// The next delivery to either.
     async fn receive(&mut self) -> Result<Delivery, Failure> {
-        tokio::select! {
-            delivery = self.stage.receive(self.first) => delivery,
-            delivery = self.stage.receive(self.second) => delivery,
-        }
+        let patience = self.stage.factory.patience();
+        let next = timeout(patience, self.next()).await;
+        next.map_err(|_| Failure::new(format!("no delivery came within {patience:?}")))?
     }
 
     /// No delivery to either may come for so long.
     async fn silence(&mut self, watch: Duration) -> Result<(), Failure> {
-        let next = async {
-            tokio::select! {
-                next = self.first.next() => next,
-                next = self.second.next() => next,
-            }
-        };
-        match timeout(watch, next).await {
-            Err(_) | Ok(Ok(None)) => Ok(()),
-            Ok(Ok(Some(delivery))) => Err(Failure::new(format!(
+        match timeout(watch, self.next()).await {
+            Err(_) => Ok(()),
+            Ok(Ok(delivery)) => Err(Failure::new(format!(
                 "a delivery that must not come: {delivery:?}"
             ))),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(failure)) => Err(failure),
+        }
+    }
+
+    /// What was shared may come again, as after every change of members.
+    async fn next(&mut self) -> Result<Delivery, Failure> {
+        loop {
+            let next = tokio::select! {
+                next = self.first.next() => next,
+                next = self.second.next() => next,
+            };
+            let delivery =
+                next?.ok_or_else(|| Failure::new("a member ended while its bus was open"))?;
+            if number(&delivery)? != SHARED {
+                return Ok(delivery);
+            }
+            delivery.ack().await?;
         }
     }
 }
