@@ -2,6 +2,8 @@
 
 #[path = "kafka/crash.rs"]
 mod crash;
+#[path = "kafka/gaps.rs"]
+mod gaps;
 #[path = "kafka/groups.rs"]
 mod groups;
 #[path = "kafka/later.rs"]
@@ -369,35 +371,4 @@ async fn undecodable_records_reach_the_dead_letters_byte_for_byte() {
             "{added:?}"
         );
     }
-}
-
-/// Offsets of transaction markers are never delivered: the frontier must jump them.
-#[tokio::test(flavor = "multi_thread")]
-async fn gaps_of_transactions_are_jumped() {
-    let Some(url) = server(VARIABLE) else { return };
-    let bus = EventBus::connect(&with_settings(&url, "partitions=1&commit_interval=50ms"))
-        .await
-        .unwrap();
-    let topic = new_topic();
-    let subscription = subscription(&topic);
-    let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
-    publish(&bus, &topic, Some("a"), [0]).await;
-    raw::abort_transaction(&url, topic.as_str()).await;
-    publish(&bus, &topic, Some("a"), [1]).await;
-    assert_eq!(
-        take(&mut subscriber, 2).await,
-        [0, 1],
-        "the aborted record is not there"
-    );
-    subscriber.close().await;
-    let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
-    publish(&bus, &topic, Some("a"), [2]).await;
-    assert_eq!(take(&mut subscriber, 1).await, [2]);
-    eventually("nothing is left", async || {
-        bus.backlog(&topic, &subscription.name)
-            .await
-            .unwrap()
-            .is_drained()
-    })
-    .await;
 }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -35,18 +36,20 @@ fn config(url: &str) -> ClientConfig {
     config
 }
 
+fn headers(record: &RawRecord) -> OwnedHeaders {
+    let insert = |headers: OwnedHeaders, (key, value): &(String, Option<Bytes>)| {
+        headers.insert(Header {
+            key,
+            value: value.as_deref(),
+        })
+    };
+    record.headers.iter().fold(OwnedHeaders::new(), insert)
+}
+
 /// Produces a record and waits for its confirmation.
 pub(crate) async fn produce(url: &str, topic: &str, record: &RawRecord) {
     let producer: FutureProducer = config(url).create().unwrap();
-    let headers = record
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: value.as_deref(),
-            })
-        });
+    let headers = headers(record);
     let record: FutureRecord<'_, [u8], [u8]> = FutureRecord {
         topic,
         partition: None,
@@ -58,8 +61,16 @@ pub(crate) async fn produce(url: &str, topic: &str, record: &RawRecord) {
     producer.send(record, WITHIN).await.unwrap();
 }
 
-/// Writes a record in a transaction and aborts it: both leave offsets that no reader is given.
-pub(crate) async fn abort_transaction(url: &str, topic: &str) {
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Committed,
+    Aborted,
+}
+
+/// Writes a record to partition 0 in a transaction. Its end leaves an offset that no reader is given, and so does the
+/// record when it is aborted.
+pub(crate) async fn transaction(url: &str, topic: &str, record: RawRecord, ends: Ends) {
     let mut config = config(url);
     config.set("transactional.id", format!("test-{}", uuid::Uuid::new_v4()));
     let topic = topic.to_owned();
@@ -67,20 +78,71 @@ pub(crate) async fn abort_transaction(url: &str, topic: &str) {
         let producer: BaseProducer = config.create().unwrap();
         producer.init_transactions(WITHIN).unwrap();
         producer.begin_transaction().unwrap();
-        producer
-            .send(
-                BaseRecord::to(&topic)
-                    .key("a")
-                    .payload("aborted")
-                    .partition(0),
-            )
-            .map_err(|(error, _)| error)
-            .unwrap();
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord {
+            topic: &topic,
+            partition: Some(0),
+            payload: record.payload.as_deref(),
+            key: record.key.as_deref(),
+            timestamp: None,
+            headers: Some(headers(&record)),
+            delivery_opaque: (),
+        };
+        producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.flush(WITHIN).unwrap();
-        producer.abort_transaction(WITHIN).unwrap();
+        match ends {
+            Ends::Committed => producer.commit_transaction(WITHIN).unwrap(),
+            Ends::Aborted => producer.abort_transaction(WITHIN).unwrap(),
+        }
     })
     .await
     .unwrap();
+}
+
+/// Makes a topic of one partition.
+pub(crate) async fn create_topic(url: &str, topic: &str, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> = config(url).create().unwrap();
+    let mut new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    for (name, value) in settings {
+        new = new.set(name, value);
+    }
+    let created = admin.create_topics(&[new], &AdminOptions::new()).await;
+    for result in created.unwrap() {
+        result.unwrap_or_else(|(topic, code)| panic!("{topic} is not made: {code}"));
+    }
+}
+
+/// The offsets of partition 0 that a reader is given.
+pub(crate) async fn offsets(url: &str, topic: &str) -> Vec<i64> {
+    let mut config = config(url);
+    config
+        .set("group.id", "test-raw-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true");
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().unwrap();
+        assign_from_the_beginning(&consumer, &topic);
+        let deadline = Instant::now() + WITHIN;
+        let mut offsets = Vec::new();
+        loop {
+            assert!(Instant::now() < deadline, "{topic} has no end");
+            match consumer.poll(Duration::from_millis(200)) {
+                None => {}
+                Some(Ok(message)) => offsets.push(message.offset()),
+                Some(Err(KafkaError::PartitionEOF(_))) => return offsets,
+                Some(Err(error)) => panic!("{topic} cannot be read: {error}"),
+            }
+        }
+    })
+    .await
+    .unwrap()
+}
+
+fn assign_from_the_beginning(consumer: &BaseConsumer, topic: &str) {
+    let mut from = TopicPartitionList::new();
+    from.add_partition_offset(topic, 0, Offset::Beginning)
+        .unwrap();
+    consumer.assign(&from).unwrap();
 }
 
 /// Reads so many records of a topic with one partition.
@@ -92,12 +154,7 @@ pub(crate) async fn read(url: &str, topic: &str, count: usize) -> Vec<RawRecord>
     let topic = topic.to_owned();
     tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = config.create().unwrap();
-        {
-            let mut from = TopicPartitionList::new();
-            from.add_partition_offset(&topic, 0, Offset::Beginning)
-                .unwrap();
-            consumer.assign(&from).unwrap();
-        }
+        assign_from_the_beginning(&consumer, &topic);
         let deadline = Instant::now() + WITHIN;
         let mut records = Vec::new();
         while records.len() < count {
