@@ -1,4 +1,4 @@
-//! `memory:[?capacity=N&max_message=BYTES&publish_timeout=D]`.
+//! `memory:[?capacity=N&capacity_bytes=BYTES&max_message=BYTES&publish_timeout=D]`.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use crate::settings::Settings;
 pub(super) struct Config {
     /// Messages kept at most, all topics together.
     pub(super) capacity: usize,
+    /// Bytes of messages kept at most, all topics together; never less than one message may weigh.
+    pub(super) capacity_bytes: usize,
     /// What one message may weigh, in bytes.
     pub(super) max_message: usize,
     /// How long `publish` waits for room before it fails.
@@ -20,6 +22,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             capacity: 100_000,
+            capacity_bytes: 256 * 1024 * 1024,
             max_message: 16 * 1024 * 1024,
             publish_timeout: Duration::from_secs(30),
         }
@@ -37,10 +40,19 @@ impl Config {
         }
         let config = Self {
             capacity: settings.number("capacity", default.capacity)?.max(1),
+            capacity_bytes: settings.number("capacity_bytes", default.capacity_bytes)?,
             max_message: settings.number("max_message", default.max_message)?,
             publish_timeout: settings.duration("publish_timeout", default.publish_timeout)?,
         };
         settings.finish()?;
+        if config.capacity_bytes < config.max_message {
+            let problem = format!(
+                "memory: a message of {} bytes (max_message) would never find room in {} (capacity_bytes); lower \
+                 max_message as well",
+                config.max_message, config.capacity_bytes
+            );
+            return Err(Error::new(ErrorKind::Config, "connect", problem));
+        }
         Ok(config)
     }
 }
@@ -69,5 +81,14 @@ mod tests {
                 .to_string()
                 .contains("capacity")
         );
+    }
+
+    #[test]
+    fn there_is_room_for_the_largest_message() {
+        let error = Config::parse("?capacity_bytes=1000").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("lower max_message"), "{error}");
+        let config = Config::parse("?capacity_bytes=1000&max_message=1000").unwrap();
+        assert_eq!((config.capacity_bytes, config.max_message), (1000, 1000));
     }
 }

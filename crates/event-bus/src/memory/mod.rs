@@ -180,6 +180,7 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory")
             .field("topics", &state.topics.len())
             .field("retained", &state.retained)
+            .field("retained_bytes", &state.retained_bytes)
             .field("closed", &state.closed)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout_at};
 
+use super::config::Config;
 use super::{Shared, closed};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, PublishError};
@@ -50,6 +51,7 @@ async fn append(
     mut message: Message,
     deadline: Instant,
 ) -> Result<Accepted, PublishError> {
+    let size = message.size();
     loop {
         // Made before the look at the state: what is settled between the look and the wait is not missed.
         let settled = shared.settled.notified();
@@ -59,7 +61,7 @@ async fn append(
                 return Err(PublishError::failed(message, closed("publish")));
             }
             state.publish_due();
-            if state.has_room(shared.config.capacity) {
+            if state.has_room(size, &shared.config) {
                 if let Some(due) = message
                     .deliver_at
                     .and_then(|time| still_to_come(&shared.clock, time))
@@ -74,9 +76,15 @@ async fn append(
             }
         }
         if timeout_at(deadline, settled).await.is_err() {
-            let capacity = shared.config.capacity;
-            let problem =
-                format!("all {capacity} messages kept are unsettled, and no room came up in time");
+            let Config {
+                capacity,
+                capacity_bytes,
+                ..
+            } = shared.config;
+            let problem = format!(
+                "what is kept is unsettled and leaves no room within {capacity} messages and {capacity_bytes} bytes; \
+                 settle it, or raise capacity or capacity_bytes"
+            );
             return Err(PublishError::failed(
                 message,
                 Error::new(ErrorKind::Timeout, "publish", problem),

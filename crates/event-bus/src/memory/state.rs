@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::config::Config;
 use super::group::Group;
 use crate::backlog::Backlog;
 use crate::error::{Error, ErrorKind};
@@ -17,6 +18,8 @@ pub(super) struct State {
     pub(super) topics: HashMap<TopicName, Topic>,
     /// Messages kept, all topics together.
     pub(super) retained: usize,
+    /// What they weigh.
+    pub(super) retained_bytes: usize,
     /// No more subscribers and deliveries; those in flight may still publish and settle.
     pub(super) closing: bool,
     pub(super) closed: bool,
@@ -44,25 +47,38 @@ pub(super) struct Entry {
 }
 
 impl State {
-    /// Whether there is room for one more message, forgetting what every subscription has settled where that helps.
-    pub(super) fn has_room(&mut self, capacity: usize) -> bool {
-        while self.retained >= capacity {
+    /// Whether there is room for one more message of this size, forgetting what every subscription has settled where that
+    /// helps.
+    pub(super) fn has_room(&mut self, size: usize, config: &Config) -> bool {
+        while self.retained >= config.capacity
+            || self.retained_bytes.saturating_add(size) > config.capacity_bytes
+        {
             let Some((sequence, topic)) = self.forgettable.pop_first() else {
                 return false;
             };
-            if let Some(topic) = self.topics.get_mut(&topic) {
-                topic.log.remove(&sequence);
-                self.retained -= 1;
+            let log = self.topics.get_mut(&topic).map(|topic| &mut topic.log);
+            if let Some(entry) = log.and_then(|log| log.remove(&sequence)) {
+                self.no_longer_retains(&entry.message);
             }
         }
         true
     }
 
+    fn retains(&mut self, message: &Message) {
+        self.retained += 1;
+        self.retained_bytes += message.size();
+    }
+
+    fn no_longer_retains(&mut self, message: &Message) {
+        self.retained -= 1;
+        self.retained_bytes -= message.size();
+    }
+
     /// Keeps a message until it is due. It takes room from now on.
     pub(super) fn schedule(&mut self, due: Instant, message: Message) {
         self.last_scheduled += 1;
+        self.retains(&message);
         self.scheduled.insert((due, self.last_scheduled), message);
-        self.retained += 1;
         self.wake_all();
     }
 
@@ -73,7 +89,7 @@ impl State {
             && entry.key().0 <= now
         {
             let message = entry.remove();
-            self.retained -= 1;
+            self.no_longer_retains(&message);
             self.append(message);
         }
     }
@@ -87,6 +103,7 @@ impl State {
     pub(super) fn append(&mut self, message: Message) -> u64 {
         self.last_sequence += 1;
         let sequence = self.last_sequence;
+        self.retains(&message);
         let topic = self.topics.entry(message.topic.clone()).or_default();
         let unsettled = topic.groups.len();
         if unsettled == 0 {
@@ -102,7 +119,6 @@ impl State {
             unsettled,
         };
         topic.log.insert(sequence, entry);
-        self.retained += 1;
         sequence
     }
 

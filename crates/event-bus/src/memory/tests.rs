@@ -278,6 +278,69 @@ async fn a_topic_that_nobody_reads_keeps_the_newest() {
     assert_eq!(first.position, "16");
 }
 
+fn heavy(bytes: usize) -> Message {
+    let mut message = message(None);
+    let rest = bytes - message.size() - "text/plain".len();
+    message.event = message
+        .event
+        .with_data("text/plain", vec![b'x'; rest])
+        .unwrap();
+    assert_eq!(message.size(), bytes);
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_bounded_by_its_weight() {
+    const URL: &str = "?capacity_bytes=1000&max_message=1000&publish_timeout=5s";
+    let backend = Memory::connect(URL, Clock::new()).unwrap();
+    let kept = || backend.shared.state().retained_bytes;
+    let mut feed = backend
+        .subscribe(Subscription::new(topic(), name()))
+        .await
+        .unwrap();
+    let settler = feed.settler();
+    for result in backend.publish(vec![heavy(400), heavy(500)]).await {
+        result.unwrap();
+    }
+    assert_eq!(kept(), 900);
+    // Unsettled, they are not dropped; what fits beside them still goes in.
+    let error = backend.publish(vec![heavy(101)]).await.remove(0);
+    let error = error.unwrap_err();
+    assert_eq!(error.error().kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains("capacity_bytes"), "{error}");
+    backend.publish(vec![heavy(100)]).await.remove(0).unwrap();
+    assert_eq!(kept(), 1000);
+    // The first is settled while a publisher waits for its room.
+    let first = feed.receive().await.unwrap().unwrap();
+    let (published, settled) = tokio::join!(
+        backend.publish(vec![heavy(300)]),
+        settler.settle(first.receipt, Settlement::Ack),
+    );
+    settled.unwrap();
+    assert!(published[0].is_ok());
+    assert_eq!(kept(), 900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_time_weighs_once() {
+    const URL: &str = "?capacity_bytes=1000&max_message=1000&publish_timeout=5s";
+    let backend = Memory::connect(URL, Clock::new()).unwrap();
+    let mut feed = backend
+        .subscribe(Subscription::new(topic(), name()))
+        .await
+        .unwrap();
+    let later = heavy(700).with_delay(Duration::from_mins(1));
+    backend.publish(vec![later]).await.remove(0).unwrap();
+    let beside = backend.publish(vec![heavy(400)]).await.remove(0);
+    assert_eq!(beside.unwrap_err().error().kind(), ErrorKind::Timeout);
+    let due = feed.receive().await.unwrap().unwrap();
+    assert_eq!(backend.shared.state().retained_bytes, 700);
+    let settler = feed.settler();
+    settler.settle(due.receipt, Settlement::Ack).await.unwrap();
+    backend.publish(vec![heavy(1000)]).await.remove(0).unwrap();
+    assert_eq!(backend.shared.state().retained_bytes, 1000);
+}
+
 #[tokio::test(start_paused = true)]
 async fn members_of_one_subscription_share_one_order() {
     let backend = Memory::default();
