@@ -13,6 +13,7 @@ mod fault;
 mod feed;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod identity;
 mod lease;
 mod publish;
 mod pump;
@@ -43,6 +44,7 @@ use self::desk::Desk;
 use self::desks::Desks;
 use self::fault::{Fault, closed};
 use self::feed::{Ping, SqliteFeed};
+use self::identity::Identity;
 use self::settle::Verdict;
 use self::writer::{Job, Pending, Task};
 use crate::backend::{Backend, Feed, Receipt};
@@ -64,6 +66,7 @@ pub(crate) struct Sqlite {
 /// What the backend, its feeds and their settlers share.
 struct Shared {
     config: Config,
+    identity: Identity,
     clock: Arc<FileClock>,
     readers: SqlitePool,
     jobs: mpsc::UnboundedSender<Job>,
@@ -121,6 +124,10 @@ impl Sqlite {
     pub(crate) async fn connect(rest: &str, clock: Clock) -> Result<Self, Error> {
         let config = Config::parse(rest)?;
         let mut connection = schema::open_writer(&config).await?;
+        let identity = Identity::of(&config.path).await.map_err(|source| {
+            let problem = "the bus file cannot be looked at";
+            Error::new(ErrorKind::Unavailable, "connect", problem).with_source(source)
+        })?;
         let clock = FileClock::open(clock, &mut connection)
             .await
             .map_err(|source| fault::error("connect", source))?;
@@ -137,6 +144,7 @@ impl Sqlite {
         ));
         let shared = Arc::new(Shared {
             config,
+            identity,
             clock,
             readers,
             jobs,
@@ -254,6 +262,7 @@ impl Backend for Sqlite {
         if self.shared.is_closed() {
             return Err(closed("check"));
         }
+        self.shared.identity.check("check").await?;
         self.shared
             .work(Ping)
             .await

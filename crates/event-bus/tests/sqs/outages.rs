@@ -106,6 +106,27 @@ async fn a_publish_waits_for_aws_as_long_as_it_was_told() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_whether_aws_answers() {
+    for (variable, url) in [(QUEUES, queues as fn(&str) -> String), (TOPICS, topics)] {
+        let Some(endpoint) = server(variable) else {
+            return;
+        };
+        let proxy = Proxy::start(endpoint.trim_start_matches("http://").to_owned()).await;
+        let url = url(&format!("http://127.0.0.1:{}", proxy.port()));
+        let bus = connect(&with_settings(&url, "request_timeout=1s")).await;
+        bus.check().await.unwrap();
+        proxy.refuse(true);
+        proxy.cut();
+        let started = Instant::now();
+        let error = bus.check().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.is_retryable() && started.elapsed() < Duration::from_secs(10));
+        proxy.refuse(false);
+        eventually("it answers again", async || bus.check().await.is_ok()).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn broken_connections_lose_nothing_and_keep_the_order() {
     const KEYS: u64 = 4;

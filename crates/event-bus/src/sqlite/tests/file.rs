@@ -67,6 +67,43 @@ async fn a_missing_directory_is_named() {
 }
 
 #[tokio::test]
+async fn a_check_tells_who_holds_the_file() {
+    let directory = directory();
+    let path = directory.path().join("bus.db");
+    let bus = open(&path, "publish_timeout=100ms").await;
+    bus.check().await.unwrap();
+    let mut other = raw(&path).await;
+    let transaction = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let error = bus.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("another process"), "{error}");
+    transaction.rollback().await.unwrap();
+    bus.check().await.unwrap();
+}
+
+/// SQLite itself goes on with a file that has no name any more.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_check_tells_that_the_file_is_gone_or_another() {
+    let directory = directory();
+    let (path, aside) = (
+        directory.path().join("bus.db"),
+        directory.path().join("aside.db"),
+    );
+    let bus = open(&path, "").await;
+    bus.check().await.unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    let error = bus.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("put it back"), "{error}");
+    std::fs::write(&path, "").unwrap();
+    let error = bus.check().await.unwrap_err();
+    assert!(error.to_string().contains("another file"), "{error}");
+    std::fs::rename(&aside, &path).unwrap();
+    bus.check().await.unwrap();
+}
+
+#[tokio::test]
 async fn many_openers_of_a_new_file_agree() {
     let directory = directory();
     let path = directory.path().join("bus.db");
