@@ -12,8 +12,9 @@ pub struct Backlog {
     pub in_flight: u64,
     /// Dead letters.
     pub dead: u64,
-    /// When the oldest message that is not settled was published, where the backend knows it: now minus this is the
-    /// subscription's lag in time.
+    /// When the oldest message that is not settled was published, dead letters aside, where the backend
+    /// [tells](crate::Capabilities::backlog_age): now minus this is the subscription's lag in time. `None` also when there is
+    /// none.
     pub oldest_at: Option<DateTime<Utc>>,
 }
 

@@ -39,6 +39,8 @@ pub struct Capabilities {
     pub positions: bool,
     /// A message accepted goes to the backlog that [`EventBus::backlog`](crate::EventBus::backlog) counts exactly.
     pub exact_backlog: bool,
+    /// The backlog tells [when the oldest unsettled message was published](crate::Backlog::oldest_at).
+    pub backlog_age: bool,
     /// What a message may [weigh](crate::Message::size) at most, in bytes; a heavier one is refused before it is sent.
     /// Zero: the backend does not say.
     pub max_message_bytes: usize,
@@ -62,12 +64,13 @@ impl Capabilities {
             fenced: false,
             positions: false,
             exact_backlog: false,
+            backlog_age: false,
             max_message_bytes: 0,
         }
     }
 
     /// Every claim by name, for tables and for choosing cases.
-    pub const fn claims(&self) -> [(&'static str, bool); 14] {
+    pub const fn claims(&self) -> [(&'static str, bool); 15] {
         [
             ("durable", self.durable),
             ("multi_process", self.multi_process),
@@ -83,6 +86,7 @@ impl Capabilities {
             ("fenced", self.fenced),
             ("positions", self.positions),
             ("exact_backlog", self.exact_backlog),
+            ("backlog_age", self.backlog_age),
         ]
     }
 }

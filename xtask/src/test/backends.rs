@@ -34,6 +34,7 @@ const CLAIMS: &[(&str, &str)] = &[
     ("fenced", "a late settlement is an error"),
     ("positions", "publishing tells the position"),
     ("exact_backlog", "the backlog is counted exactly"),
+    ("backlog_age", "the backlog tells its age"),
 ];
 
 #[derive(Deserialize)]

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Failure;
 use super::failure::{ensure, ensure_eq};
 use super::stage::{Stage, number, subscribe};
 use crate::backlog::Backlog;
+use crate::delivery::Delivery;
 use crate::error::{ErrorKind, PublishErrorKind};
+use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
 
 pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Failure> {
@@ -42,6 +45,82 @@ pub(super) async fn the_backlog_is_counted(stage: &Stage<'_>) -> Result<(), Fail
     is(3, 1, 1).await?;
     delivery.retry(Duration::from_hours(1)).await?;
     is(4, 0, 1).await
+}
+
+pub(super) async fn the_backlog_tells_its_age(stage: &Stage<'_>) -> Result<(), Failure> {
+    /// The server's clock is not ours, and nobody alerts on less.
+    const CLOCKS_APART: TimeDelta = TimeDelta::minutes(1);
+    let subscription = stage.subscription();
+    let mut subscriber = stage.subscribe(&subscription).await?;
+    let oldest_at = async || {
+        let Subscription { topic, name, .. } = &subscription;
+        let backlog = stage.bus.backlog(topic, name).await?;
+        Ok::<_, Failure>(backlog.oldest_at)
+    };
+    let becomes = async |what: &str, expected: Option<DateTime<Utc>>| {
+        let so = async || Ok(oldest_at().await? == expected);
+        stage.eventually(what, so).await
+    };
+    becomes("nothing has no age", None).await?;
+    let before = Utc::now();
+    stage.publish(Some("a"), [0]).await?;
+    let of_first = oldest_at().await?;
+    let told = of_first.ok_or_else(|| Failure::new("a message that waits has no age"))?;
+    ensure!(
+        told > before - CLOCKS_APART && told < Utc::now() + CLOCKS_APART,
+        "what was published at {before} is told to be of {told}"
+    );
+    // By the wall's clock, which stands still for nobody.
+    while Utc::now() < before + TimeDelta::milliseconds(100) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stage.publish(Some("b"), [1]).await?;
+    let mut held = stage.receive_all(&mut subscriber, 2).await?;
+    if number(&held[0])? == 0 {
+        held.swap(0, 1);
+    }
+    for delivery in held {
+        // The younger one first.
+        match number(&delivery)? {
+            0 => delivery.retry(Duration::from_secs(1)).await?,
+            _ => delivery.ack().await?,
+        }
+        becomes("the oldest stays, in hand and waiting", of_first).await?;
+    }
+    let again = of_number(stage, &mut subscriber, 0).await?;
+    stage.publish(Some("a"), [2]).await?;
+    becomes("the oldest stays, in hand again", of_first).await?;
+    again.ack().await?;
+    let younger = async || Ok(oldest_at().await?.is_some_and(|time| time > told));
+    let what = "the next one is the oldest once the first is settled";
+    stage.eventually(what, younger).await?;
+    let last = of_number(stage, &mut subscriber, 2).await?;
+    if stage.bus.capabilities().dead_letters {
+        last.reject("a dead letter has no age").await?;
+    } else {
+        last.ack().await?;
+    }
+    becomes("nothing has no age again", None).await
+}
+
+/// The next delivery, which must have this number; what a failing server repeats goes by.
+async fn of_number(
+    stage: &Stage<'_>,
+    subscriber: &mut Subscriber,
+    expected: u64,
+) -> Result<Delivery, Failure> {
+    loop {
+        let delivery = stage.receive(subscriber).await?;
+        let number = number(&delivery)?;
+        if number == expected {
+            return Ok(delivery);
+        }
+        ensure!(
+            stage.factory.is_disturbed(),
+            "{number} came, and {expected} was expected"
+        );
+        delivery.ack().await?;
+    }
 }
 
 pub(super) async fn check_tells_that_it_works(stage: &Stage<'_>) -> Result<(), Failure> {

@@ -329,6 +329,7 @@ macro_rules! __conformance_cases {
             dead_letters::purge_forgets [dead_letters],
             dead_letters::undecodable_bytes_are_kept_as_they_are [dead_letters],
             lifecycle::the_backlog_is_counted [exact_backlog],
+            lifecycle::the_backlog_tells_its_age [backlog_age],
             lifecycle::check_tells_that_it_works [],
             lifecycle::close_ends_every_subscriber [],
             lifecycle::close_waits_for_what_is_in_flight [],

@@ -152,6 +152,7 @@ impl Backend for Kafka {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            backlog_age: true,
             max_message_bytes: self.config.max_message,
             ..Capabilities::none()
         }

@@ -203,6 +203,7 @@ impl Backend for Sqlite {
             fenced: true,
             positions: true,
             exact_backlog: true,
+            backlog_age: true,
             max_message_bytes: self.shared.config.max_message,
             ..Capabilities::none()
         }
