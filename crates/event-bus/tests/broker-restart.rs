@@ -20,9 +20,19 @@ const KEEPS_ORDER: &str = "order_outlasts_a_restart_of_the_broker";
 const SETTLES: &str = "what_is_held_through_a_restart_settles_or_comes_again";
 const WAITS: &str = "what_waits_outlasts_a_restart";
 
+/// How long RabbitMQ is left alone before it is killed. The names of the queues it runs are written down half a second after
+/// one was made, and one that is lost is not run again: its page says so, and no case is about that.
+const NAMES_ARE_WRITTEN: Duration = Duration::from_secs(2);
+
+/// After how long RabbitMQ tries again to pass on what was due while it started, and had no way to go yet.
+const TRIED_AGAIN: Duration = Duration::from_mins(3);
+
 struct Broker {
     url: String,
     restart: String,
+    /// Before it is killed.
+    pause: Duration,
+    patience: Duration,
 }
 
 impl Broker {
@@ -37,6 +47,9 @@ impl Broker {
                 settings => with_settings(&variable("RESTART_URL"), settings),
             },
             restart: variable("RESTART"),
+            pause: Duration::ZERO,
+            // The broker has to start as well.
+            patience: PATIENCE * 2,
         }
     }
 
@@ -60,12 +73,15 @@ impl Factory for Broker {
         &self,
     ) -> Result<Option<(EventBus, Box<dyn Interruption>)>, Error> {
         let bus = self.connect().await?;
-        Ok(Some((bus, Box::new(Restart(self.restart.clone())))))
+        let restart = Restart {
+            command: self.restart.clone(),
+            pause: self.pause,
+        };
+        Ok(Some((bus, Box::new(restart))))
     }
 
     fn patience(&self) -> Duration {
-        // The broker has to start as well.
-        PATIENCE * 2
+        self.patience
     }
 
     fn is_disturbed(&self) -> bool {
@@ -73,13 +89,17 @@ impl Factory for Broker {
     }
 }
 
-struct Restart(String);
+struct Restart {
+    command: String,
+    pause: Duration,
+}
 
 #[async_trait]
 impl Interruption for Restart {
     async fn interrupt(&self) {
+        tokio::time::sleep(self.pause).await;
         let mut command = Command::new("sh");
-        command.args(["-c", &self.0]);
+        command.args(["-c", &self.command]);
         let ended = tokio::task::spawn_blocking(move || command.output());
         let output = ended.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -96,8 +116,12 @@ async fn kafka_through_restarts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rabbitmq_through_restarts() {
-    // Order: see what the backend's page says it cannot do.
-    Broker::named("AMQP", "")
-        .passes(&[LOSES_NOTHING, SETTLES, WAITS])
-        .await;
+    let broker = |settings| Broker {
+        pause: NAMES_ARE_WRITTEN,
+        patience: TRIED_AGAIN + PATIENCE * 2,
+        ..Broker::named("AMQP", settings)
+    };
+    broker("").passes(&[LOSES_NOTHING, SETTLES, WAITS]).await;
+    // Over several queues the broker itself may move keys when it starts: see what the backend's page says it cannot do.
+    broker("partitions=1").passes(&[KEEPS_ORDER]).await;
 }

@@ -107,8 +107,8 @@ impl Plan<'_> {
             .map_err(|error| failed(&self.queues.dead, error))?;
         self.declare_entry(channel).await?;
         let mut queues = self.queues.all(self.partitions);
-        // In the order in which the exchange puts them on its ring when its broker starts again: in another one, keys would
-        // move between the queues then.
+        // In the order in which the exchange most often puts them on its ring when its broker starts again: in another one,
+        // keys would move between the queues then. Not always: see what the page says it cannot do.
         queues.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         for queue in queues {
             channel
