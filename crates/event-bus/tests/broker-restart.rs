@@ -1,8 +1,8 @@
 //! The delivery contract while the broker is killed and started again with its data.
 //!
 //! Not part of `cargo test`: it kills brokers. `cargo xtask test broker-restart` starts some for it, and runs it.
-//! `KAFKA_RESTART_URL` and `AMQP_RESTART_URL` say where they are; `KAFKA_RESTART` and `AMQP_RESTART` are the commands that
-//! kill them, start them again and wait until they answer.
+//! `KAFKA_RESTART_URL`, `AMQP_RESTART_URL` and `SQS_RESTART_URL` say where they are; `KAFKA_RESTART`, `AMQP_RESTART` and
+//! `SQS_RESTART` are the commands that kill them, start them again and wait until they answer.
 
 mod servers;
 
@@ -124,4 +124,16 @@ async fn rabbitmq_through_restarts() {
     broker("").passes(&[LOSES_NOTHING, SETTLES, WAITS]).await;
     // Over several queues the broker itself may move keys when it starts: see what the backend's page says it cannot do.
     broker("partitions=1").passes(&[KEEPS_ORDER]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqs_through_restarts() {
+    let broker = Broker::named("SQS", "");
+    let endpoint = &broker.url;
+    let url =
+        format!("sqs://test:test@us-east-1?endpoint={endpoint}&topics=none&refresh=200ms&wait=2s");
+    // What is held: ElasticMQ does not remember which groups have a message in hand, and gives out the next one beside it.
+    Broker { url, ..broker }
+        .passes(&[LOSES_NOTHING, KEEPS_ORDER, WAITS])
+        .await;
 }

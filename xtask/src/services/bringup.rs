@@ -81,6 +81,11 @@ impl<'a> Bringup<'a> {
         self.site.is_secured()
     }
 
+    /// Whether it will be killed and started again, and what it has is to be there then.
+    pub(crate) fn is_restarted(&self) -> bool {
+        self.site.is_restarted()
+    }
+
     /// One more port than servers of this kind have otherwise; written down.
     pub(crate) fn further_port(&self, role: &str) -> Result<u16> {
         let port = self.site.free_port()?;

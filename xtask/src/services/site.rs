@@ -22,6 +22,7 @@ pub(crate) struct Site {
     /// Addresses of another set started here: who has exported them has no server of their own.
     others: Urls,
     is_secured: bool,
+    is_restarted: bool,
 }
 
 impl Site {
@@ -45,6 +46,7 @@ impl Site {
             state: Mutex::new(state),
             others: Urls::new(),
             is_secured: false,
+            is_restarted: false,
         })
     }
 
@@ -62,6 +64,16 @@ impl Site {
 
     pub(crate) fn is_secured(&self) -> bool {
         self.is_secured
+    }
+
+    /// Servers that forget everything when they end are started so that they do not, where they know how.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.is_restarted = true;
+        self
+    }
+
+    pub(crate) fn is_restarted(&self) -> bool {
+        self.is_restarted
     }
 
     /// True if a server started here has that address.

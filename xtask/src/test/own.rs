@@ -21,6 +21,8 @@ pub(super) struct Own {
     pub(super) kafka_nodes: u8,
     /// Whether clients have to say who they are, over TLS.
     pub(super) is_secured: bool,
+    /// Whether they are killed and started again, and keep what they have.
+    pub(super) is_restarted: bool,
     /// What the test is told about a server.
     pub(super) tell: fn(Server, &Record, &Site) -> Result<Variables>,
     pub(super) remark: &'static str,
@@ -50,7 +52,12 @@ fn with_servers(own: &Own, workspace: &Workspace, task: &Task, logs: &Path) -> R
     let open = || -> Result<Site> {
         let shared = Site::open(workspace)?.state().urls();
         let site = Site::open_in(workspace, &directory)?.beside(shared);
-        Ok(if own.is_secured { site.secured() } else { site })
+        let site = if own.is_secured { site.secured() } else { site };
+        Ok(if own.is_restarted {
+            site.restarted()
+        } else {
+            site
+        })
     };
     // Not held while the test runs, which may have servers restarted.
     let locked = || services::lock(&directory);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -55,7 +56,11 @@ impl Recipe for Sqs {
     fn start(&self, bringup: &Bringup<'_>, program: &Program) -> Result<()> {
         let java = maven::java().context("java is not on PATH")?;
         let file = bringup.directory().join("elasticmq.conf");
-        fs::write(&file, configuration(port(bringup.ports(), "client")))?;
+        let mut text = configuration(port(bringup.ports(), "client"));
+        if bringup.is_restarted() {
+            text.push_str(&storage(bringup.directory()));
+        }
+        fs::write(&file, text)?;
         let launch = Launch::new(java, bringup.directory())
             .arguments([
                 "-Xmx256m".to_owned(),
@@ -92,5 +97,25 @@ rest-stats {{
   enabled = false
 }}
 "
+    )
+}
+
+/// Queues and messages in a database of the server's own, each written before it is answered: in memory alone otherwise.
+fn storage(directory: &Path) -> String {
+    format!(
+        "queues-storage {{
+  enabled = true
+  path = \"{directory}/queues.conf\"
+}}
+messages-storage {{
+  enabled = true
+  driver-class = \"org.h2.Driver\"
+  uri = \"jdbc:h2:{directory}/messages;WRITE_DELAY=0\"
+  username = \"\"
+  password = \"\"
+  prune-data-on-init = false
+}}
+",
+        directory = directory.display()
     )
 }
