@@ -1,5 +1,6 @@
 //! What the schemas are compared with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,9 +8,12 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use commerce_contracts::compatibility::Mode;
 use commerce_contracts::compatibility::json::Policy;
-use commerce_contracts::gate::{Rules, SchemaSet};
+use commerce_contracts::gate::{Change, ContractId, Outcome, Rules, SchemaSet, allow};
 
 use crate::failure::Failure;
+#[cfg(feature = "registry")]
+use crate::registry::{self, RegistryFailure};
+use crate::registry_url::RegistryUrl;
 use crate::{git, schema_directory};
 
 /// `git:REF`, `registry:URL`, or a directory.
@@ -17,7 +21,7 @@ use crate::{git, schema_directory};
 pub(crate) enum Baseline {
     Git(String),
     Directory(PathBuf),
-    Registry,
+    Registry(RegistryUrl),
 }
 
 impl FromStr for Baseline {
@@ -29,8 +33,11 @@ impl FromStr for Baseline {
                 Err("`git:` needs a commit, branch or tag: git:origin/main".to_owned())
             }
             Some(("git", reference)) => Ok(Self::Git(reference.to_owned())),
-            Some(("registry", _)) => Ok(Self::Registry),
-            _ if text.is_empty() => Err("name git:REF or a directory".to_owned()),
+            Some(("registry", "")) => Err(
+                "`registry:` needs an address: registry:https://registry.example.com".to_owned(),
+            ),
+            Some(("registry", url)) => Ok(Self::Registry(RegistryUrl::new(url))),
+            _ if text.is_empty() => Err("name git:REF, registry:URL or a directory".to_owned()),
             _ => Ok(Self::Directory(text.into())),
         }
     }
@@ -41,7 +48,7 @@ impl fmt::Display for Baseline {
         match self {
             Self::Git(reference) => write!(formatter, "git:{reference}"),
             Self::Directory(path) => write!(formatter, "{}", path.display()),
-            Self::Registry => formatter.write_str("registry"),
+            Self::Registry(url) => write!(formatter, "registry:{url}"),
         }
     }
 }
@@ -49,8 +56,8 @@ impl fmt::Display for Baseline {
 /// What to compare with, and where it lies.
 #[derive(Debug, Args)]
 pub(crate) struct Comparison {
-    /// What to compare with: git:REF (the same directory at a commit, branch or tag) or a directory.
-    #[arg(long, value_name = "git:REF|DIR")]
+    /// What to compare with: git:REF (the same directory at a commit, branch or tag), registry:URL (a schema registry) or a directory.
+    #[arg(long, value_name = "git:REF|registry:URL|DIR")]
     pub(crate) against: Baseline,
     /// Where the schemas were at git:REF, when they have been moved since.
     #[arg(long, value_name = "DIR")]
@@ -58,24 +65,104 @@ pub(crate) struct Comparison {
     /// Accepts that there is no schema in the baseline: these are the first.
     #[arg(long)]
     first: bool,
+    #[cfg(feature = "registry")]
+    #[command(flatten)]
+    registry: registry::Asking,
+}
+
+/// What the schemas were, and what is to be known about it.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) set: SchemaSet,
+    /// For people, beside the answer.
+    pub(crate) notes: Vec<String>,
+    /// What earlier states are called that are no files, by contract and number.
+    pub(crate) named_states: BTreeMap<(ContractId, u32), String>,
+    /// Whether what was is kept where this comes from, and need not lie beside the schemas.
+    pub(crate) keeps_states: bool,
+    /// Why there is nothing, where that can be told.
+    #[cfg(feature = "registry")]
+    pub(crate) none: Option<RegistryFailure>,
+}
+
+impl Past {
+    /// Tells findings in the words of where the past comes from.
+    pub(crate) fn settle(&self, changes: &mut [Change]) {
+        if !self.keeps_states {
+            return;
+        }
+        for change in &mut *changes {
+            // What is read is nobody's but the reader's: a registry has what is written.
+            change.edits.retain(|file| file.ending != "read.json");
+            if change.outcome == Outcome::Compatible && change.edits.is_empty() {
+                change.outcome = Outcome::Unchanged;
+            }
+            for one in &mut change.breaks {
+                let number = one
+                    .state
+                    .as_ref()
+                    .and_then(|state| state.rsplit('/').next()?.parse().ok());
+                let name = number
+                    .and_then(|number| self.named_states.get(&(change.contract.clone(), number)));
+                if let Some(name) = name {
+                    one.state = Some(name.clone());
+                }
+            }
+        }
+        for change in &mut *changes {
+            let id = change.contract.clone();
+            if let Ok(kept) = format!("{id}:EARLIER_STATE_LOST").parse() {
+                // That there is nothing to allow is as good.
+                let _ = allow(std::slice::from_mut(change), &[kept]);
+            }
+        }
+    }
 }
 
 impl Comparison {
-    /// `directory` is where the schemas are now: git is asked about the same place, unless told otherwise.
-    pub(crate) fn read(&self, directory: &Path) -> Result<SchemaSet, Failure> {
-        let set = match &self.against {
+    /// `directory` is where the schemas `new` are now: git is asked about the same place, unless told otherwise. `mode` is who has to
+    /// understand whom, where that is asked.
+    #[cfg_attr(
+        not(feature = "registry"),
+        expect(
+            unused_variables,
+            reason = "only a registry is asked about certain contracts"
+        )
+    )]
+    pub(crate) fn read(
+        &self,
+        directory: &Path,
+        new: &SchemaSet,
+        mode: Option<Mode>,
+    ) -> Result<Past, Failure> {
+        if self.old_schemas.is_some() && !matches!(self.against, Baseline::Git(_)) {
+            return Err(Failure::OldSchemasWithoutGit);
+        }
+        let of = |set| Past {
+            set,
+            ..Past::default()
+        };
+        #[cfg_attr(
+            not(feature = "registry"),
+            expect(unused_mut, reason = "only a registry says why it has nothing")
+        )]
+        let mut past = match &self.against {
             Baseline::Git(reference) => {
                 let directory = self.old_schemas.as_deref().unwrap_or(directory);
-                git::schemas_at(directory, reference)?
+                of(git::schemas_at(directory, reference)?)
             }
-            Baseline::Directory(_) if self.old_schemas.is_some() => {
-                return Err(Failure::OldSchemasWithoutGit);
-            }
-            Baseline::Directory(path) => schema_directory::read(path)?,
-            Baseline::Registry => return Err(Failure::Registry),
+            Baseline::Directory(path) => of(schema_directory::read(path)?),
+            #[cfg(feature = "registry")]
+            Baseline::Registry(url) => registry::past(url, &self.registry, new, mode)?,
+            #[cfg(not(feature = "registry"))]
+            Baseline::Registry(url) => return Err(Failure::NoRegistry(url.clone())),
         };
+        #[cfg(feature = "registry")]
+        if let (Some(none), false) = (past.none.take(), self.first) {
+            return Err(none.into());
+        }
         // Nothing is compatible with everything: a directory that was moved would pass whatever it holds.
-        match (set.is_empty(), self.first) {
+        match (past.set.is_empty(), self.first) {
             (true, false) => Err(Failure::EmptyBaseline {
                 against: self.against.to_string(),
                 directory: match (&self.against, &self.old_schemas) {
@@ -84,7 +171,7 @@ impl Comparison {
                 },
             }),
             (false, true) => Err(Failure::NotTheFirst(self.against.to_string())),
-            _ => Ok(set),
+            _ => Ok(past),
         }
     }
 }
@@ -156,7 +243,11 @@ mod tests {
         let read = |text: &str| text.parse::<Baseline>();
         assert_eq!(read("git:v1.2.0"), Ok(Baseline::Git("v1.2.0".to_owned())));
         assert_eq!(read("git:main:x"), Ok(Baseline::Git("main:x".to_owned())));
-        assert_eq!(read("registry:http://x"), Ok(Baseline::Registry));
+        assert_eq!(
+            read("registry:http://x/"),
+            Ok(Baseline::Registry(RegistryUrl::new("http://x")))
+        );
+        assert!(read("registry:").is_err());
         assert_eq!(read("../old"), Ok(Baseline::Directory("../old".into())));
         assert!(read("git:").is_err() && read("").is_err());
     }

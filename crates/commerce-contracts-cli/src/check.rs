@@ -38,35 +38,47 @@ pub(crate) struct Options {
 struct Report<'a> {
     against: String,
     compatible: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'a [String],
     contracts: &'a [Change],
 }
 
 pub(crate) fn run(options: &Options) -> Result<Answer, Failure> {
     let mut new = options.directory.read()?;
-    let old = options.comparison.read(&options.directory.path)?;
+    let rules = options.strictness.rules();
+    let past = options
+        .comparison
+        .read(&options.directory.path, &new, Some(rules.mode))?;
     if options.record {
-        let recorded = new.keep_earlier(&old, &options.directory.path);
+        if past.keeps_states {
+            return Err(Failure::RecordFromRegistry);
+        }
+        let recorded = new.keep_earlier(&past.set, &options.directory.path);
         let directory = options.directory.path.display().to_string();
         recorded.map_err(|error| Failure::schemas(&directory, error))?;
     }
-    let mut changes = compare(&old, &new, options.strictness.rules());
+    let mut changes = compare(&past.set, &new, rules);
+    past.settle(&mut changes);
     if let Some(stale) = allow(&mut changes, &options.allow).pop() {
         return Err(Failure::StaleAllowance(stale));
     }
     let compatible = !changes.iter().any(|change| refused(change, options));
     let text = match options.format {
-        Format::Text => text(&changes, options),
+        Format::Text => text(&changes, options, &past.notes),
         Format::Json => {
             let report = Report {
                 against: options.comparison.against.to_string(),
                 compatible,
+                notes: &past.notes,
                 contracts: &changes,
             };
             crate::json(&report)
         }
-        Format::Github => github::annotations(&changes, &options.directory.path, |change| {
-            refused(change, options)
-        }),
+        Format::Github => {
+            let refused = |change: &Change| refused(change, options);
+            github::notes(&past.notes)
+                + &github::annotations(&changes, &options.directory.path, refused)
+        }
     };
     let code = if compatible { COMPATIBLE } else { INCOMPATIBLE };
     Ok(Answer { text, code })
@@ -80,7 +92,7 @@ fn refused(change: &Change, options: &Options) -> bool {
     }
 }
 
-fn text(changes: &[Change], options: &Options) -> String {
+fn text(changes: &[Change], options: &Options, notes: &[String]) -> String {
     let mut text = String::new();
     let mut counts = [0_usize; 2];
     for change in changes {
@@ -104,6 +116,9 @@ fn text(changes: &[Change], options: &Options) -> String {
                 change.contract
             );
         }
+    }
+    for note in notes {
+        let _ = writeln!(text, "note: {note}");
     }
     let [fine, refused] = counts;
     let _ = writeln!(

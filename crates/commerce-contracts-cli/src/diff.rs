@@ -32,11 +32,14 @@ struct Report<'a> {
 /// Like `diff`: 1 when there is a difference.
 pub(crate) fn run(options: &Options) -> Result<Answer, Failure> {
     let new = options.directory.read()?;
-    let old = options.comparison.read(&options.directory.path)?;
+    let past = options
+        .comparison
+        .read(&options.directory.path, &new, None)?;
     // Two states are shown, not what was before them.
     let mut rules = Rules::default();
     rules.mode = Mode::Full;
-    let mut changes = compare(&old, &new, rules);
+    let mut changes = compare(&past.set, &new, rules);
+    past.settle(&mut changes);
     changes.retain(|change| change.outcome != Outcome::Unchanged);
     let text = match options.format {
         Format::Text => text(&changes),

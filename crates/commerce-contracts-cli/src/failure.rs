@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use commerce_contracts::gate::{Allowance, SchemaSetError};
 
+#[cfg(feature = "registry")]
+use crate::registry::RegistryFailure;
+#[cfg(not(feature = "registry"))]
+use crate::registry_url::RegistryUrl;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("there is no directory {}: name the one that holds the schemas (`--schemas DIR`)", .0.display())]
@@ -20,7 +25,7 @@ pub(crate) enum Failure {
     #[error("`--first` says that the baseline has no schema, and {0} has some: leave it out")]
     NotTheFirst(String),
     #[error(
-        "`--old-schemas` is where git had the schemas; a directory is named by `--against` itself"
+        "`--old-schemas` is where git had the schemas; a directory or a registry is named by `--against` itself"
     )]
     OldSchemasWithoutGit,
     #[error("`--allow {0}` allows nothing: leave it out, or correct it")]
@@ -32,11 +37,20 @@ pub(crate) enum Failure {
     },
     #[error("{0}")]
     SchemasIo(SchemaSetError),
+    #[cfg(not(feature = "registry"))]
     #[error(
-        "`registry:` is not supported yet: this version compares with git (`git:REF`) and with directories. \
-         Download the subject's schema into a directory and name that."
+        "{0} cannot be asked: this `contracts` was built without the feature `registry`. Install it with that \
+         (`cargo install commerce-contracts-cli --features registry`), or compare with git or a directory."
     )]
-    Registry,
+    NoRegistry(RegistryUrl),
+    #[cfg(feature = "registry")]
+    #[error(transparent)]
+    Registry(#[from] RegistryFailure),
+    #[error(
+        "`--record` is for git and directories: a registry keeps every version by itself. Leave it out; to record what the registry has, \
+         download it into a directory and name that."
+    )]
+    RecordFromRegistry,
     #[error("git cannot be run: {0}. Install it, or compare with a directory.")]
     NoGit(io::Error),
     #[error("{} is not in a git repository: run this inside one, or compare with a directory", .0.display())]

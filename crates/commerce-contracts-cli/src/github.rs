@@ -5,6 +5,15 @@ use std::path::Path;
 
 use commerce_contracts::gate::{Change, FileEdits, Outcome, Part};
 
+/// What is to be known beside the answer.
+pub(crate) fn notes(notes: &[String]) -> String {
+    let mut text = String::new();
+    for note in notes {
+        let _ = writeln!(text, "::notice::{}", data(note));
+    }
+    text
+}
+
 /// Errors for what is refused, notices for everything else that changed.
 pub(crate) fn annotations(
     changes: &[Change],

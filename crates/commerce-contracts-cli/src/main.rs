@@ -8,6 +8,9 @@ mod failure;
 mod git;
 mod github;
 mod list;
+#[cfg(feature = "registry")]
+mod registry;
+mod registry_url;
 mod schema_directory;
 
 use std::io::Write as _;

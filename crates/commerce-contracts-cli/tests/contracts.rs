@@ -485,9 +485,15 @@ fn questions_that_cannot_be_answered() {
         &["check", "--against", "git:--output=x"],
         r#"git knows no commit "--output=x""#,
     );
+    refused(&["check", "--against", "registry:"], "needs an address");
+    #[cfg(not(feature = "registry"))]
     refused(
-        &["check", "--against", "registry:http://127.0.0.1:8081"],
-        "`registry:` is not supported yet",
+        &[
+            "check",
+            "--against",
+            "registry:https://user:secret@registry.example.com",
+        ],
+        "registry.example.com cannot be asked: this `contracts` was built without the feature `registry`",
     );
     refused(
         &["check", "--against", "nowhere"],
