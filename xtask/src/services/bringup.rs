@@ -99,6 +99,10 @@ impl<'a> Bringup<'a> {
         &self.ports
     }
 
+    pub(crate) fn cache(&self) -> &Path {
+        self.site.cache()
+    }
+
     pub(crate) fn task(&self) -> &Task {
         self.task
     }

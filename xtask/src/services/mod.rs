@@ -45,10 +45,22 @@ pub(crate) enum Server {
     Sqs,
     /// An SNS and SQS endpoint (SNS_URL)
     Sns,
+    /// A schema registry (SCHEMA_REGISTRY_URL)
+    Registry,
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Kafka,
+        Self::RabbitMq,
+        Self::PostgreSql,
+        Self::Redis,
+        Self::Sqs,
+        Self::Sns,
+        Self::Registry,
+    ];
+    /// What `cargo test` can use.
+    pub(crate) const OF_THE_WORKSPACE: [Self; 6] = [
         Self::Kafka,
         Self::RabbitMq,
         Self::PostgreSql,
@@ -65,6 +77,7 @@ impl Server {
             Self::Redis => "redis",
             Self::Sqs => "sqs",
             Self::Sns => "sns",
+            Self::Registry => "registry",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::progress::Task;
 use crate::services::{self, Availability, Record, Server, Site, Up};
 use crate::workspace::Workspace;
 
-/// A test of the event bus, and the servers that are started for it.
+/// A test, and the servers that are started for it.
 #[derive(Debug)]
 pub(super) struct Own {
     /// The test, and the suite.
@@ -194,6 +194,12 @@ pub(super) fn kafka_secured(_: Server, record: &Record, _: &Site) -> Result<Vari
     let authority = services::authority(&record.data);
     let told = format!("{passwords} {tokens} {}", authority.display());
     Ok(vec![("KAFKA_SECURED".to_owned(), told)])
+}
+
+/// Where the registry is.
+pub(super) fn registry(server: Server, record: &Record, _: &Site) -> Result<Variables> {
+    let variable = server.recipe().variable().to_owned();
+    Ok(vec![(variable, url(server, record)?)])
 }
 
 fn url(server: Server, record: &Record) -> Result<String> {

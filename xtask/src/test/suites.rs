@@ -59,7 +59,7 @@ pub(super) const SUITES: &[Suite] = &[
     Suite {
         name: "workspace",
         about: "unit, integration and documentation tests of every crate and service",
-        needs: &Server::ALL,
+        needs: &Server::OF_THE_WORKSPACE,
         work: Work::Workspace,
     },
     Suite {
@@ -129,6 +129,19 @@ pub(super) const SUITES: &[Suite] = &[
             is_restarted: true,
             tell: own::restart,
             remark: "the contract held while brokers were restarted",
+        }),
+    },
+    Suite {
+        name: "schema-registry",
+        about: "the tool `contracts` against a schema registry",
+        needs: &[],
+        work: Work::Own(Own {
+            test: "schema-registry",
+            servers: &[Server::Registry],
+            kafka_nodes: 1,
+            is_secured: false,
+            tell: own::registry,
+            remark: "what is registered is read, and breaks are found",
         }),
     },
     demo(

@@ -6,6 +6,7 @@ mod kafka_secured;
 mod postgresql;
 mod rabbitmq;
 mod redis;
+mod registry;
 mod sns;
 mod sqs;
 
@@ -68,6 +69,7 @@ impl Server {
             Self::Redis => &redis::Redis,
             Self::Sqs => &sqs::Sqs,
             Self::Sns => &sns::Sns,
+            Self::Registry => &registry::Registry,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Java servers as Maven artifacts: their jars with all dependencies, in the cache.
+//! Java servers as Maven artifacts: their jars with all dependencies, or an archive with everything, in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use crate::workspace::on_path;
 
 const DEPENDENCY_PLUGIN: &str =
     "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
+const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack";
 
 /// Maven 3's local repository is not safe for two at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -54,6 +56,38 @@ pub(crate) fn fetch(
     Ok(copy(&jars(cache, name), artifacts)?)
 }
 
+/// The directory with the files of an archive, if it was unpacked before.
+pub(crate) fn unpacked(cache: &Path, name: &str) -> Option<PathBuf> {
+    let directory = jars(cache, name);
+    directory.is_dir().then_some(directory)
+}
+
+/// Unpacks an archive (`group:artifact:version:packaging:classifier`) into the cache.
+pub(crate) fn unpack(
+    cache: &Path,
+    name: &str,
+    archive: &str,
+    task: &Task,
+) -> Result<PathBuf, Missing> {
+    if let Some(directory) = unpacked(cache, name) {
+        return Ok(directory);
+    }
+    if on_path("mvn").is_none() {
+        apt::install(&["maven"], task).map_err(|missing| Missing {
+            reason: format!("it takes Maven: {}", missing.reason),
+            packages: missing.packages,
+        })?;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    task.step("downloading with Maven");
+    Ok(draft(&jars(cache, name), &[], |command, files| {
+        command
+            .arg(UNPACK)
+            .arg(format!("-Dartifact={archive}"))
+            .arg(format!("-DoutputDirectory={}", files.display()));
+    })?)
+}
+
 /// Runs Java with the jars in that directory.
 pub(crate) fn java() -> Option<PathBuf> {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
@@ -71,24 +105,34 @@ fn jars(cache: &Path, name: &str) -> PathBuf {
 }
 
 fn copy(directory: &Path, artifacts: &[Artifact]) -> Result<PathBuf> {
-    // Copied beside and renamed: a directory under its final name is complete.
+    draft(directory, artifacts, |command, files| {
+        command
+            .arg(DEPENDENCY_PLUGIN)
+            .arg(format!("-DoutputDirectory={}", files.display()))
+            .arg("-DincludeScope=runtime");
+    })
+}
+
+/// Runs Maven, which is told where to put its files, beside the directory, and renames: a directory under its final name is complete.
+fn draft(
+    directory: &Path,
+    artifacts: &[Artifact],
+    goal: impl FnOnce(&mut Command, &Path),
+) -> Result<PathBuf> {
     let draft = directory.with_extension(format!("draft-{}", std::process::id()));
     fs::create_dir_all(&draft).with_context(|| format!("{} cannot be created", draft.display()))?;
     let project = draft.join("pom.xml");
     fs::write(&project, project_file(artifacts))?;
-    let copied = draft.join("jars");
+    let files = draft.join("files");
     let mut command = Command::new("mvn");
     command
         .args(["-B", "-q", "-Dstyle.color=never", "-f"])
-        .arg(&project)
-        .arg(DEPENDENCY_PLUGIN);
-    command
-        .arg(format!("-DoutputDirectory={}", copied.display()))
-        .arg("-DincludeScope=runtime");
+        .arg(&project);
+    goal(&mut command, &files);
     let outcome = run(&mut command)
         .map_err(|error| anyhow!(gist(&error.to_string())))
         .and_then(|()| {
-            fs::rename(&copied, directory)
+            fs::rename(&files, directory)
                 .with_context(|| format!("{} cannot be created", directory.display()))
         });
     fs::remove_dir_all(&draft)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod docker;
+pub(crate) mod java;
 pub(crate) mod maven;
 pub(crate) mod venv;
 

@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod postgresql;
 pub(crate) mod redis;
+pub(crate) mod registry;
 pub(crate) mod url;
 
 use std::io;
