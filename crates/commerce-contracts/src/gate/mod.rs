@@ -4,6 +4,7 @@ mod allowance;
 mod canonical;
 mod comparison;
 mod edit;
+mod explanation;
 mod keywords;
 mod personal;
 #[doc(hidden)]
