@@ -68,7 +68,7 @@ impl Contract {
         let mut schema_on_write = finished(settings.clone().for_serialize());
         let mut schema_on_read = finished(settings.for_deserialize());
         if let Ok(avro_schema) = &avro_schema {
-            json_schema::limit_decimals(&mut schema_on_write, avro_schema);
+            json_schema::limit(&mut schema_on_write, avro_schema);
             json_schema::widen(&mut schema_on_read, avro_schema);
         }
         Self {

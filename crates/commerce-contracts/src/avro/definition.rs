@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::key_field::{KeyField, Unfit};
+use super::keys;
 use super::name::Name;
 use super::parse::SchemaError;
 use super::schema::Schema;
@@ -365,17 +367,21 @@ impl<T: AvroSchema, const N: usize> AvroSchema for [T; N] {
     }
 }
 
-impl<K, V: AvroSchema> AvroSchema for BTreeMap<K, V> {
+impl<K: JsonSchema, V: AvroSchema> AvroSchema for BTreeMap<K, V> {
     const PERSONAL: bool = V::PERSONAL;
     const UNFIT: Option<Unfit> = Some(Unfit::Many);
 
     fn avro_schema(definitions: &mut Definitions) -> TypeSchema {
         let values = V::avro_schema(definitions);
-        TypeSchema(json!({"type": "map", "values": values.0}))
+        let mut map = json!({"type": "map", "values": values.0});
+        if let Some(rules) = keys::rules::<K>() {
+            map[keys::KEYS] = rules;
+        }
+        TypeSchema(map)
     }
 }
 
-impl<K, V: AvroSchema, S> AvroSchema for HashMap<K, V, S> {
+impl<K: JsonSchema, V: AvroSchema, S> AvroSchema for HashMap<K, V, S> {
     const PERSONAL: bool = V::PERSONAL;
     const UNFIT: Option<Unfit> = Some(Unfit::Many);
 

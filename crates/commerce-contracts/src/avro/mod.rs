@@ -113,6 +113,7 @@ mod fault;
 mod fields;
 mod framing;
 mod key_field;
+mod keys;
 pub(crate) mod logical;
 mod name;
 mod newtype;

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::default;
 use super::logical::{self, Logical};
 use super::name::{Name, is_identifier};
 use super::schema::{Enumeration, Field, FieldDefault, Fixed, Kind, Naming, Node, NodeId, Record};
+use super::{default, keys};
 use crate::personal::MARK;
 
 /// Schemas inside schemas. Deeper ones are refused, so that none exhausts the stack.
@@ -128,6 +128,7 @@ impl Parser {
             kind,
             logical: None,
             foreign: None,
+            keys: None,
             empty: false,
         });
         self.nodes.len() - 1
@@ -231,6 +232,7 @@ impl Parser {
         };
         self.nodes[id].logical = Logical::read(object, &self.nodes[id].kind);
         self.nodes[id].foreign = logical::foreign(object);
+        self.nodes[id].keys = object.get(keys::KEYS).cloned();
         Ok(id)
     }
 

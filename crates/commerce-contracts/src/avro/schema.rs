@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) logical: Option<Logical>,
     /// The name of a logical type that is not read here.
     pub(crate) foreign: Option<String>,
+    /// What the keys of a map are beyond texts, as JSON Schema says it; told by types alone.
+    pub(crate) keys: Option<Value>,
     /// A value of it takes no bytes, so that no input bounds how many of them there are.
     pub(crate) empty: bool,
 }

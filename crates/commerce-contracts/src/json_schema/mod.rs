@@ -1,7 +1,8 @@
 //! What a type reads and promises beyond what schemars writes down of it.
 //!
-//! schemars passes over `#[serde(alias)]` and `#[serde(other)]`, and leaves whole numbers of 32 bits without bounds. The Avro schema of the
-//! same type knows names, aliases, the symbol that stands for unknown ones and the digits of decimals, so the two are walked side by side.
+//! schemars passes over `#[serde(alias)]`, `#[serde(other)]` and what the keys of maps are, and leaves whole numbers of 32 bits without bounds.
+//! The Avro schema of the same type knows names, aliases, the symbol that stands for unknown ones, keys and the digits of decimals, so the
+//! two are walked side by side.
 
 mod decimal;
 
@@ -49,15 +50,15 @@ pub(crate) fn bound_integers(schema: &mut Value) {
     }
 }
 
-/// Says the digits that a decimal has, in the schema of what is written.
-pub(crate) fn limit_decimals(schema: &mut Value, avro: &Schema) {
+/// Says what holds in either direction: the digits that a decimal has, and what the keys of a map are.
+pub(crate) fn limit(schema: &mut Value, avro: &Schema) {
     let mut edits = edits(schema, avro);
-    edits.retain(|(_, edit)| matches!(edit, Edit::Decimal(_)));
+    edits.retain(|(_, edit)| matches!(edit, Edit::Decimal(_) | Edit::Keys(_)));
     apply(schema, edits);
 }
 
 /// Lets the schema of what is read take what serde takes: a field under its aliases, an enum's older symbols, and any symbol where one
-/// stands for those that are unknown. Decimals have their digits there too.
+/// stands for those that are unknown. What limits writers is there too.
 pub(crate) fn widen(schema: &mut Value, avro: &Schema) {
     let edits = edits(schema, avro);
     apply(schema, edits);
@@ -85,6 +86,8 @@ fn apply(schema: &mut Value, edits: Vec<(String, Edit)>) {
 enum Edit {
     /// It is a decimal.
     Decimal(Decimal),
+    /// It is a map with such keys.
+    Keys(Value),
     /// Any text is read; these are known.
     Open(Vec<String>),
     /// These are read too.
@@ -171,9 +174,25 @@ impl Walk<'_> {
                 for place in values(self.root, &at) {
                     self.node(*inner, place);
                 }
+                // What is described name by name, or by patterns, is closed to all other names.
+                let is_open = rules.get("additionalProperties") != Some(&Value::Bool(false));
+                if let (Some(keys), true) =
+                    (&avro.nodes()[node].keys, is_open && may_be_object(rules))
+                {
+                    self.edits.push((at, Edit::Keys(keys.clone())));
+                }
             }
             _ => {}
         }
+    }
+}
+
+/// A place that only refers to the map, or chooses among types, says nothing of the kind itself.
+fn may_be_object(rules: &Map<String, Value>) -> bool {
+    match rules.get("type") {
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        _ => false,
     }
 }
 
@@ -239,6 +258,9 @@ impl Edit {
     fn apply(self, rules: &mut Map<String, Value>) {
         match self {
             Self::Decimal(decimal) => decimal.limit(rules),
+            Self::Keys(keys) => {
+                rules.entry("propertyNames").or_insert(keys);
+            }
             Self::Open(known) => {
                 let nullable = rules.remove("enum").is_some_and(|list| {
                     list.as_array()

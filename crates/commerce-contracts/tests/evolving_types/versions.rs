@@ -113,6 +113,12 @@ versions! {
         set_of_longs { value: BTreeSet<i64>, }
         map_of_integers { value: BTreeMap<String, i32>, }
         map_of_longs { value: BTreeMap<String, i64>, }
+        map_by_id { value: BTreeMap<Uuid, i32>, }
+        map_by_day { value: BTreeMap<NaiveDate, i32>, }
+        map_by_letter { value: BTreeMap<char, i32>, }
+        map_by_number { value: BTreeMap<u16, i32>, }
+        map_by_id_in_boxes { value: Vec<Option<BTreeMap<Box<Uuid>, i64>>>, }
+        map_by_name_in_boxes { value: Vec<Option<BTreeMap<String, i32>>>, }
     ]
     [
         // Records in records.

@@ -16,6 +16,7 @@ static NUMBER: Node = Node {
     kind: Kind::Int,
     logical: None,
     foreign: None,
+    keys: None,
     empty: false,
 };
 
