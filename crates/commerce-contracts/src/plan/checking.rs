@@ -1,6 +1,6 @@
 //! One value on its way past the plan.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::ser::{self, Serialize, Serializer};
 use serde_json::Value;
@@ -31,6 +31,38 @@ impl std::error::Error for Unsure {}
 impl ser::Error for Unsure {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
+    }
+}
+
+/// A text that needs no memory of its own; writing more than it holds fails.
+struct Short {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for Short {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 64],
+            length: 0,
+        }
+    }
+}
+
+impl Short {
+    fn text(&self) -> &str {
+        // Whole texts only were written.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 
@@ -164,9 +196,18 @@ impl<'a> Serializer for Checking<'a> {
 
     fn serialize_str(self, value: &str) -> Verdict {
         match self.present().shape() {
-            Shape::Text => Ok(()),
+            Shape::Text(texts) if texts.accept(value) => Ok(()),
             _ => self.scalar(|| value.into()),
         }
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Verdict {
+        // Times are written so, and are short: a string of its own for each would be most of what their check costs.
+        let mut short = Short::default();
+        if write!(short, "{value}").is_ok() {
+            return self.serialize_str(short.text());
+        }
+        self.serialize_str(&value.to_string())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Verdict {

@@ -1,11 +1,13 @@
 //! Checks a value against its schema while it is being serialised, without a copy of it as JSON.
 //!
-//! The schema is taken apart into what a serialiser can follow: objects, arrays, what may be null, plain texts and numbers with
-//! limits. What is left, a pattern or a choice, is checked by `jsonschema` on that part alone. The plan may take a valid value for
+//! The schema is taken apart into what a serialiser can follow: objects, arrays, what may be null, whole numbers with limits, texts of a
+//! closed list, with a length, or with a format that types write (identifiers, dates, times). What is left, a pattern or a choice, is
+//! checked by `jsonschema` on that part alone. The plan may take a valid value for
 //! an invalid one, and is then overruled by the whole validator; the other way round must never be.
 
 mod checking;
 mod compound;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -14,6 +16,7 @@ use checking::Checking;
 use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use text::Texts;
 
 /// A schema, taken apart.
 pub(crate) struct Plan {
@@ -34,7 +37,7 @@ struct Node {
 enum Shape {
     Anything,
     Boolean,
-    Text,
+    Text(Texts),
     Integer {
         min: i128,
         max: i128,
@@ -131,6 +134,9 @@ impl Plan {
                 .keys()
                 .all(|keyword| allowed.contains(&keyword.as_str()))
         };
+        if let Some(texts) = Texts::of(&rules) {
+            return Shape::Text(texts);
+        }
         match rules.get("type") {
             None if rules.is_empty() => Shape::Anything,
             None if only(&["anyOf"]) => match rules["anyOf"].as_array().map(Vec::as_slice) {
@@ -148,7 +154,6 @@ impl Plan {
                 _ => Shape::Other,
             },
             Some(kind) if kind == "boolean" && only(&["type"]) => Shape::Boolean,
-            Some(kind) if kind == "string" && only(&["type"]) => Shape::Text,
             Some(kind) if kind == "integer" && only(&["type", "format", "minimum", "maximum"]) => {
                 integer(&rules)
             }
