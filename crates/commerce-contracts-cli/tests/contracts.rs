@@ -584,6 +584,40 @@ fn lists_and_pages() {
     );
 }
 
+/// The commands of the guide "evolving an event", as they stand there.
+#[test]
+fn what_the_guide_says_to_type_works() {
+    let guide =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../commerce-contracts/docs/evolving.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let mut is_shell = false;
+    let mut commands = Vec::new();
+    for line in guide.lines() {
+        match line.strip_prefix("```") {
+            Some(language) => is_shell = language == "sh",
+            None if is_shell => commands.push(line),
+            None => {}
+        }
+    }
+    assert!(commands.len() >= 2, "{commands:?}");
+    let shop = Shop::released();
+    shop.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    shop.git(&["tag", "v1.4.0"]);
+    for command in commands {
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let ["contracts", arguments @ ..] = &arguments[..] else {
+            panic!("this is no command of the tool: {command}");
+        };
+        let gone = arguments.iter().position(|it| *it == "--allow-removed");
+        if let Some(gone) = gone {
+            let name = arguments[gone + 1].rsplit_once(".v").unwrap().0;
+            fs::remove_dir_all(shop.path().join("schemas").join(name)).unwrap();
+        }
+        let run = shop.run(arguments);
+        assert_eq!(run.code, Some(0), "{command}: {}{}", run.out, run.err);
+    }
+}
+
 #[test]
 fn the_help_says_what_exit_codes_mean() {
     let run = run(&std::env::temp_dir(), &["--help"]);
