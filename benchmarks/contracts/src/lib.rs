@@ -3,5 +3,5 @@
 mod order;
 mod report;
 
-pub use order::{Customer, Item, Money, OrderPlaced, OrderPlacedNext};
+pub use order::{Customer, Item, Money, OrderPlaced, OrderPlacedNext, order_created};
 pub use report::{Report, Target};

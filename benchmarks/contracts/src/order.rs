@@ -2,6 +2,7 @@
 
 use commerce_contracts::Event;
 use commerce_contracts::avro::AvroSchema;
+use commerce_contracts::commerce;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -121,5 +122,31 @@ impl OrderPlaced {
             postal_code: "01310100".to_owned(),
             placed_at: 1_795_266_000_000_000,
         }
+    }
+}
+
+/// The same order as the platform's own vocabulary has it.
+pub fn order_created() -> commerce::OrderCreated {
+    let money = |minor| commerce::Money::new(minor, commerce::Currency::BRL);
+    let order = OrderPlaced::sample();
+    let items = order.items.into_iter().map(|item| commerce::OrderItem {
+        sku: item.sku.parse().expect("a SKU"),
+        name: item.name,
+        quantity: commerce::Quantity::new(2).expect("a quantity"),
+        unit_price: money(item.unit_price.amount_minor),
+    });
+    commerce::OrderCreated {
+        organization_id: commerce::OrganizationId::new(),
+        order_id: commerce::OrderId::new(),
+        reference: Some(order.number),
+        customer: commerce::Customer {
+            customer_id: commerce::CustomerId::new(),
+            name: order.customer.name,
+            email: order.customer.email.parse().expect("an address"),
+        },
+        items: items.collect(),
+        freight: money(order.freight.amount_minor),
+        total: money(order.total.amount_minor),
+        created_at: chrono::DateTime::from_timestamp_micros(order.placed_at).expect("a time"),
     }
 }

@@ -85,7 +85,15 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// The table.
+    /// How many rows have a target that is not met.
+    pub fn missed(&self) -> usize {
+        self.rows
+            .iter()
+            .filter(|row| row.is_met() == Some(false))
+            .count()
+    }
+
+    /// The table, and in one line how many targets are met.
     pub fn print(&self) {
         let head = ["what", "ours", "peer", "its time", "ratio", "target", ""];
         let mut table = vec![head.map(str::to_owned)];
@@ -106,21 +114,53 @@ impl Report {
                 println!("| {} |", rules.join(" | "));
             }
         }
+        println!("\n{}", self.summary());
+    }
+
+    fn summary(&self) -> String {
+        let judged = self
+            .rows
+            .iter()
+            .filter(|row| row.is_met().is_some())
+            .count();
+        let missed: Vec<String> = self
+            .rows
+            .iter()
+            .filter(|row| row.is_met() == Some(false))
+            .map(|row| format!("  {}, beside {}: {:.2}×", row.what, row.peer, row.ratio))
+            .collect();
+        match missed.len() {
+            0 => format!("All {judged} targets are met."),
+            count => format!(
+                "{count} of {judged} targets are NOT MET:\n{}",
+                missed.join("\n")
+            ),
+        }
     }
 }
 
 impl Row {
+    /// None where nothing is asked.
+    fn is_met(&self) -> Option<bool> {
+        match self.target {
+            Target::Ratio(most) => Some(self.ratio <= most),
+            Target::Extra(most) => Some(self.extra <= most),
+            Target::None => None,
+        }
+    }
+
     fn cells(&self) -> [String; 7] {
-        let verdict = |met: bool| if met { "met" } else { "NOT MET" }.to_owned();
+        let verdict = match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "NOT MET",
+            None => "",
+        };
         let (target, verdict) = match self.target {
-            Target::Ratio(most) => (format!("≤ {most:.2}×"), verdict(self.ratio <= most)),
-            Target::Extra(most) => {
-                let verdict = verdict(self.extra <= most);
-                (
-                    format!("≤ {} more", time(most)),
-                    format!("{verdict}: {}", time(self.extra)),
-                )
-            }
+            Target::Ratio(most) => (format!("≤ {most:.2}×"), verdict.to_owned()),
+            Target::Extra(most) => (
+                format!("≤ {} more", time(most)),
+                format!("{verdict}: {}", time(self.extra)),
+            ),
             Target::None => (String::new(), String::new()),
         };
         [
@@ -167,4 +207,41 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ratio: f64, target: Target) -> Row {
+        Row {
+            what: "decode".to_owned(),
+            peer: "a peer".to_owned(),
+            ours: Duration::ZERO,
+            theirs: Duration::ZERO,
+            ratio,
+            extra: Duration::from_nanos(5),
+            target,
+        }
+    }
+
+    #[test]
+    fn what_is_not_met_is_told_below_the_table() {
+        let mut report = Report::new(None);
+        report.rows.push(row(0.5, Target::Ratio(0.5)));
+        report.rows.push(row(9.0, Target::None));
+        assert_eq!(
+            (report.missed(), report.summary().as_str()),
+            (0, "All 1 targets are met.")
+        );
+        report.rows.push(row(0.9, Target::Ratio(0.8)));
+        report
+            .rows
+            .push(row(0.9, Target::Extra(Duration::from_nanos(4))));
+        assert_eq!(report.missed(), 2);
+        assert_eq!(
+            report.summary(),
+            "2 of 3 targets are NOT MET:\n  decode, beside a peer: 0.90×\n  decode, beside a peer: 0.90×"
+        );
+    }
 }
