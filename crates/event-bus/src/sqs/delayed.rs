@@ -1,8 +1,8 @@
 //! What is to be delivered later waits in one standard queue, and whichever connected bus receives it when it is due
 //! publishes it then.
 //!
-//! A message is delayed by SQS for up to 15 minutes; received before it is due, it is made invisible for the rest, 12
-//! hours at most, and so on. What waits for days, or cannot be published for days, is sent anew before SQS would throw it
+//! A message is delayed by SQS for up to 15 minutes. Where that is all of it, it is due when it is seen, whatever our clocks
+//! say; else, received before it is due, it is made invisible for the rest, 12 hours at most, and so on. What waits for days, or cannot be published for days, is sent anew before SQS would throw it
 //! away. Only what AWS has taken, as published or as a copy, is deleted here.
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use super::call::{Outgoing, Parcel, receive};
 use super::changes::Changes;
 use super::config::LONGEST_RETENTION;
 use super::fault::{Fault, Pauses};
-use super::hold::{Hold, delay, hold};
+use super::hold::{Hold, covers, delay, hold};
 use super::names::group_of;
 use super::publish::{Publisher, Target, Verdict, outgoing, send};
 use super::split::ENTRIES;
@@ -85,13 +85,16 @@ impl Delayed {
             let problem = "the URL says delayed=off: nothing is delivered later";
             return Err(Error::new(ErrorKind::Unsupported, "publish", problem));
         }
+        let at = due.timestamp_millis().saturating_add(1);
+        let now = now.timestamp_millis();
+        outgoing.delay = delay(at, now);
         let note = Due {
             topic: topic.clone(),
-            at: due.timestamp_millis().saturating_add(1),
+            at,
+            is_counted: covers(outgoing.delay, at, now),
             keyed: !super::names::is_keyless(&outgoing.group),
             group: outgoing.group.clone(),
         };
-        outgoing.delay = delay(note.at, now.timestamp_millis());
         outgoing.wire = outgoing.wire.with(DUE, note.written());
         Ok(outgoing)
     }
@@ -255,7 +258,7 @@ async fn turn(
             continue;
         }
         match Due::of(&parcel) {
-            Some(note) if note.at <= turn.now => {
+            Some(note) if note.is_due(turn.now) => {
                 let row = due.entry(note.topic.clone()).or_default();
                 row.push((note, parcel));
             }
@@ -318,7 +321,7 @@ impl Turn<'_> {
     }
 
     /// Not yet: out of sight until then, or a new copy where this one would grow too old.
-    async fn keep(&self, until: i64, note: Due, parcel: Parcel) {
+    async fn keep(&self, until: i64, mut note: Due, parcel: Parcel) {
         let age = parcel.sent.map_or(0, |sent| self.now.saturating_sub(sent));
         match hold(age, self.retention, until, self.now) {
             // Where that fails it comes again in a minute.
@@ -328,6 +331,7 @@ impl Turn<'_> {
             Hold::Renew(delay) => {
                 let mut copy = note.outgoing(&parcel);
                 copy.delay = delay;
+                note.is_counted = covers(delay, until, self.now);
                 copy.wire = copy.wire.with(DUE, note.written());
                 let target = Target::Queue(self.queue.clone());
                 let sent = send(self.topology, &target, &[copy], self.deadline + COPYING).await;
@@ -351,14 +355,20 @@ struct Due {
     topic: TopicName,
     /// Milliseconds since 1970.
     at: i64,
+    /// Whether the delay that it was sent with is all of its wait, so that SQS counts it.
+    is_counted: bool,
     keyed: bool,
     group: String,
 }
 
 impl Due {
+    fn is_due(&self, now: i64) -> bool {
+        self.is_counted || self.at <= now
+    }
+
     fn written(&self) -> String {
         let group = self.keyed.then_some(&self.group);
-        json!({"topic": self.topic.as_str(), "at": self.at, "group": group}).to_string()
+        json!({"topic": self.topic.as_str(), "at": self.at, "counted": self.is_counted, "group": group}).to_string()
     }
 
     fn of(parcel: &Parcel) -> Option<Self> {
@@ -367,6 +377,7 @@ impl Due {
         Some(Self {
             topic: TopicName::new(note["topic"].as_str()?).ok()?,
             at: note["at"].as_i64()?,
+            is_counted: note["counted"].as_bool().unwrap_or_default(),
             keyed: group.is_some(),
             group: group.map_or_else(|| group_of(None), ToOwned::to_owned),
         })
@@ -410,6 +421,7 @@ mod tests {
         let note = |keyed| Due {
             topic: TopicName::new("orders").unwrap(),
             at: 17,
+            is_counted: keyed,
             keyed,
             group: "order-17".to_owned(),
         };
@@ -419,6 +431,15 @@ mod tests {
         assert!(sent.wire.attributes.is_empty());
         let read = Due::of(&parcel(note(false).written())).unwrap();
         assert!(!read.keyed && read.group != "order-17");
+    }
+
+    #[test]
+    fn what_sqs_counts_is_due_when_it_is_seen_by_any_clock() {
+        let due = |note: &str| Due::of(&parcel(note.to_owned())).unwrap();
+        let counted = due(r#"{"topic":"orders","at":17,"counted":true}"#);
+        assert!(counted.is_due(0) && counted.is_due(17));
+        let ours = due(r#"{"topic":"orders","at":17}"#);
+        assert!(!ours.is_due(16) && ours.is_due(17));
     }
 
     proptest! {

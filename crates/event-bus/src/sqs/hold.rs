@@ -36,6 +36,11 @@ pub(super) fn delay(due: i64, now: i64) -> i32 {
     seconds(seconds_until(due, now).min(LONGEST_DELAY))
 }
 
+/// Whether nothing of the wait is left after so many seconds.
+pub(super) fn covers(seconds: i32, due: i64, now: i64) -> bool {
+    i64::from(seconds) >= seconds_until(due, now)
+}
+
 /// Whole seconds, rounded up.
 fn seconds_until(due: i64, now: i64) -> i64 {
     due.saturating_sub(now).max(0).saturating_add(999) / 1000
@@ -59,6 +64,8 @@ mod tests {
             assert_eq!(seconds_until(at, now), seconds);
         }
         assert_eq!(delay(i64::MAX, 0), 900);
+        assert!(covers(delay(900_000, 0), 900_000, 0) && covers(0, 0, 5));
+        assert!(!covers(delay(900_001, 0), 900_001, 0));
         assert_eq!(seconds_until(i64::MAX, i64::MIN), i64::MAX / 1000);
     }
 
