@@ -1,6 +1,8 @@
-//! Where credentials come from when the URL has none: from where every AWS program finds them, here the environment.
+//! Where credentials come from when the URL has none: from where every AWS program finds them.
 
 use std::env;
+use std::error::Error;
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,6 +59,18 @@ fn url(place: &str) -> String {
     format!("//us-east-1?topics=none&delayed=off&endpoint={place}")
 }
 
+/// All that was asked was signed with these.
+async fn assert_signed(server: &MockServer, key: &str, token: &str) {
+    let requests = server.received_requests().await.unwrap();
+    assert!(!requests.is_empty());
+    for request in requests {
+        let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
+        let signed = header("authorization");
+        assert!(signed.contains(&format!("Credential={key}/")), "{signed}");
+        assert_eq!(header("x-amz-security-token"), token);
+    }
+}
+
 #[tokio::test]
 async fn the_environment_is_asked_for_credentials() {
     if let Ok(place) = env::var(PLACE) {
@@ -71,17 +85,76 @@ async fn the_environment_is_asked_for_credentials() {
     ];
     let test = "the_environment_is_asked_for_credentials";
     passes(child(test, &server.uri(), &environment)).await;
-    let requests = server.received_requests().await.unwrap();
-    assert!(!requests.is_empty());
-    for request in requests {
-        let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
-        let signed = header("authorization");
-        assert!(
-            signed.contains("Credential=AKIAOFTHEENVIRONMENT/"),
-            "{signed}"
-        );
-        assert_eq!(header("x-amz-security-token"), "token-of-the-environment");
+    assert_signed(&server, "AKIAOFTHEENVIRONMENT", "token-of-the-environment").await;
+}
+
+#[tokio::test]
+async fn a_process_is_asked_for_credentials() {
+    if let Ok(place) = env::var(PLACE) {
+        Sqs::connect(&url(&place), Clock::new()).await.unwrap();
+        return;
     }
+    let server = played().await;
+    let directory = tempfile::tempdir().unwrap();
+    let answer = directory.path().join("answer.json");
+    let credentials = json!({
+        "Version": 1,
+        "AccessKeyId": "AKIAOFAPROCESS",
+        "SecretAccessKey": "s3cret-of-a-process",
+        "SessionToken": "token-of-a-process",
+    });
+    fs::write(&answer, credentials.to_string()).unwrap();
+    let profile = directory.path().join("config");
+    let asks = format!("[default]\ncredential_process = cat {}\n", answer.display());
+    fs::write(&profile, asks).unwrap();
+    let environment = [("AWS_CONFIG_FILE", profile.to_str().unwrap())];
+    let test = "a_process_is_asked_for_credentials";
+    passes(child(test, &server.uri(), &environment)).await;
+    assert_signed(&server, "AKIAOFAPROCESS", "token-of-a-process").await;
+}
+
+/// For people who sign on.
+const PROFILE: &str = "[default]
+sso_session = house
+sso_account_id = 123456789012
+sso_role_name = reader
+[sso-session house]
+sso_region = us-east-1
+sso_start_url = https://house.awsapps.com/start
+";
+
+/// Nobody has signed on: what is missing is the token, and not the way to it.
+#[tokio::test]
+async fn single_sign_on_is_understood() {
+    if let Ok(place) = env::var(PLACE) {
+        let error = Sqs::connect(&url(&place), Clock::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        let causes = causes(&error);
+        assert!(causes.contains("token"), "{causes}");
+        assert!(!causes.contains("feature"), "{causes}");
+        return;
+    }
+    let server = played().await;
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("config");
+    fs::write(&profile, PROFILE).unwrap();
+    let environment = [("AWS_CONFIG_FILE", profile.to_str().unwrap())];
+    let test = "single_sign_on_is_understood";
+    passes(child(test, &server.uri(), &environment)).await;
+    let requests = server.received_requests().await.unwrap();
+    assert!(requests.is_empty(), "something was sent unsigned");
+}
+
+/// What an error says, and what led to it.
+fn causes(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        cause = error.source();
+    }
+    told
 }
 
 #[tokio::test]
