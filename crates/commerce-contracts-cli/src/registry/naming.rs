@@ -14,9 +14,9 @@ use super::failure::RegistryFailure;
 pub(super) enum Naming {
     /// The name of the record: Avro's full name, JSON Schema's `title` (RecordNameStrategy).
     Record,
-    /// <topic>-value, for topics that carry one type (TopicNameStrategy).
+    /// TOPIC-value, for topics that carry one type (TopicNameStrategy).
     Topic,
-    /// <topic>-<record> (TopicRecordNameStrategy).
+    /// TOPIC-RECORD (TopicRecordNameStrategy).
     TopicRecord,
     /// The contract: orders.order.placed.v1.
     Contract,
