@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -37,7 +38,8 @@ struct Progress {
     accepted: AtomicU64,
     /// Reported as failed or as unknown.
     not_accepted: AtomicU64,
-    is_under_way: AtomicBool,
+    /// Since when the publish waits that is under way.
+    waits_since: Mutex<Option<Instant>>,
     /// How long a publish has taken at most, in milliseconds; counted anew from the interruption on.
     longest: AtomicU64,
     waits: Notify,
@@ -52,9 +54,8 @@ impl Progress {
         poll_fn(|context| {
             let polled = publish.as_mut().poll(context);
             let waits = polled.is_pending();
-            self.is_under_way.store(waits, Ordering::Relaxed);
-            let so_far = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.longest.fetch_max(so_far, Ordering::Relaxed);
+            *self.waits_since() = waits.then_some(begun);
+            self.longest.fetch_max(so_far(begun), Ordering::Relaxed);
             if waits {
                 self.waits.notify_one();
             }
@@ -64,8 +65,13 @@ impl Progress {
     }
 
     fn is_midway(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed) >= ON_EACH_SIDE
-            && self.is_under_way.load(Ordering::Relaxed)
+        self.accepted.load(Ordering::Relaxed) >= ON_EACH_SIDE && self.waits_since().is_some()
+    }
+
+    fn waits_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.waits_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Interrupts in the middle of a publish, and makes sure that publishing felt it.
@@ -79,9 +85,12 @@ impl Progress {
         self.longest.store(0, Ordering::Relaxed);
         interruption.interrupt().await;
         let accepted = count(&self.accepted) - before.0;
-        let is_held_up = self.is_under_way.load(Ordering::Relaxed) && accepted < ON_EACH_SIDE;
-        // It may have ended some time before it says so, as when a broker that was started again is asked how it is.
-        let was_held_up = count(&self.longest) >= HELD_UP;
+        let waits_since = *self.waits_since();
+        let is_held_up = waits_since.is_some() && accepted < ON_EACH_SIDE;
+        // It may have begun some time after it was asked for, and have ended some time before it says so, as when a broker that
+        // was started again is asked how it is. A publish that waits still has had no turn to tell for how long.
+        let longest = waits_since.map_or(0, so_far).max(count(&self.longest));
+        let was_held_up = longest >= HELD_UP;
         ensure!(
             is_held_up || was_held_up || count(&self.not_accepted) > before.1,
             "the interruption interrupted nothing: {accepted} publishes were accepted while it lasted, and none waited"
@@ -89,6 +98,11 @@ impl Progress {
         self.is_over.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Milliseconds.
+fn so_far(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 type Breakable = (EventBus, Box<dyn Interruption>);

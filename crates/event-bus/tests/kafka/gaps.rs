@@ -54,12 +54,17 @@ async fn gaps_of_transactions_are_jumped() {
     let mut subscriber = bus.subscribe(subscription.clone()).await.unwrap();
     publish(&bus, &topic, Some("a"), [0]).await;
     let record = raw::read(&url, topic.as_str(), 1).await.remove(0);
-    for (number, ends) in [("7", Ends::Aborted), ("1", Ends::Committed)] {
+    for (number, ends, next) in [("7", Ends::Aborted, 3), ("1", Ends::Committed, 5)] {
         let record = RawRecord {
             payload: Some(Bytes::from_static(number.as_bytes())),
             ..record.clone()
         };
         raw::transaction(&url, topic.as_str(), record, ends).await;
+        // The coordinator answers before its end is written everywhere.
+        eventually("the transaction has ended in the topic", async || {
+            raw::next_offset(&url, topic.as_str()).await == next
+        })
+        .await;
     }
     publish(&bus, &topic, Some("a"), [2]).await;
     // Between them: what was aborted, and the end of each transaction.

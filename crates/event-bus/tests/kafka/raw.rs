@@ -111,6 +111,19 @@ pub(crate) async fn create_topic(url: &str, topic: &str, settings: &[(&str, &str
     }
 }
 
+/// The offset that partition 0 gives to the next record that is written, whatever it is.
+pub(crate) async fn next_offset(url: &str, topic: &str) -> i64 {
+    let config = config(url);
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().unwrap();
+        let (_, next) = consumer.fetch_watermarks(&topic, 0, WITHIN).unwrap();
+        next
+    })
+    .await
+    .unwrap()
+}
+
 /// The offsets of partition 0 that a reader is given.
 pub(crate) async fn offsets(url: &str, topic: &str) -> Vec<i64> {
     let mut config = config(url);
