@@ -31,6 +31,7 @@ mod personal;
 #[cfg(feature = "validation")]
 mod plan;
 mod reading;
+mod short;
 mod trace_context;
 mod version;
 mod violation;

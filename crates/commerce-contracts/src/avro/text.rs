@@ -1,7 +1,5 @@
 //! Between the text that a value has in JSON and the number or bytes that its logical type has in Avro.
 
-use std::fmt::{self, Write as _};
-
 use chrono::{
     DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Timelike as _, Utc,
 };
@@ -158,39 +156,6 @@ pub(crate) fn from_twos_complement(bytes: &[u8]) -> Option<i128> {
     let number = i128::from_be_bytes(full);
     let same_sign = (number < 0) == (sign == 0xff);
     (same_sign && filling.iter().all(|byte| *byte == sign)).then_some(number)
-}
-
-/// Text in a few bytes of the stack, for values whose text is only a step to their number.
-pub(crate) struct Short {
-    bytes: [u8; Self::LONGEST],
-    length: usize,
-}
-
-impl Short {
-    const LONGEST: usize = 64;
-
-    /// The text of a value, when it is short.
-    pub(crate) fn of(value: &(impl fmt::Display + ?Sized)) -> Option<Self> {
-        let mut short = Self {
-            bytes: [0; Self::LONGEST],
-            length: 0,
-        };
-        write!(short, "{value}").is_ok().then_some(short)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length + text.len();
-        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

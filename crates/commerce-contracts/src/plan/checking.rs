@@ -1,6 +1,6 @@
 //! One value on its way past the plan.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::ser::{self, Serialize, Serializer};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::value::Serializer as ToValue;
 
 use super::compound::{Compound, Object, Seq, StructVariant, TupleVariant};
 use super::{NodeId, Plan, Shape};
+use crate::short::Short;
 
 /// A value on its way past one part of the plan. Its outcome is `Ok` for what is valid for sure.
 #[derive(Clone, Copy)]
@@ -31,38 +32,6 @@ impl std::error::Error for Unsure {}
 impl ser::Error for Unsure {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
-    }
-}
-
-/// A text that needs no memory of its own; writing more than it holds fails.
-struct Short {
-    bytes: [u8; 64],
-    length: usize,
-}
-
-impl Default for Short {
-    fn default() -> Self {
-        Self {
-            bytes: [0; 64],
-            length: 0,
-        }
-    }
-}
-
-impl Short {
-    fn text(&self) -> &str {
-        // Whole texts only were written.
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length + text.len();
-        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }
 
@@ -203,11 +172,10 @@ impl<'a> Serializer for Checking<'a> {
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Verdict {
         // Times are written so, and are short: a string of its own for each would be most of what their check costs.
-        let mut short = Short::default();
-        if write!(short, "{value}").is_ok() {
-            return self.serialize_str(short.text());
+        match Short::of(value) {
+            Some(short) => self.serialize_str(short.as_str()),
+            None => self.serialize_str(&value.to_string()),
         }
-        self.serialize_str(&value.to_string())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Verdict {

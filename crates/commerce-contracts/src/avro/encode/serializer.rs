@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::avro::logical::Logical;
 use crate::avro::schema::{Kind, Node, NodeId, Record, Schema};
 use crate::avro::{text, wire};
+use crate::short::Short;
 
 use super::items::Items;
 use super::record::{Entries, Fields};
@@ -498,7 +499,7 @@ impl<'a> ser::Serializer for Serializer<'a> {
         if matches!(self.node.kind, Kind::String) {
             return put_display(self.out, value);
         }
-        match text::Short::of(value) {
+        match Short::of(value) {
             Some(short) => self.text(short.as_str()),
             None => self.text(&value.to_string()),
         }
